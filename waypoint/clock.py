@@ -50,9 +50,7 @@ def store_clock(project: Project, as_of: datetime) -> None:
     path = clock_file(project)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
-    temporary.write_text(
-        json.dumps({"as_of": as_of.isoformat()}) + "\n", encoding="utf-8"
-    )
+    temporary.write_text(json.dumps({"as_of": as_of.isoformat()}) + "\n", encoding="utf-8")
     os.replace(temporary, path)
 
 
@@ -85,7 +83,5 @@ def advanced(time: datetime, by: str, where: str) -> datetime:
     except ValueError as error:
         raise UnusableInput(f"{where}: {error}") from None
     if step.total_seconds() <= 0:
-        raise UnusableInput(
-            f"{where}: {by!r} does not go forward; the clock never goes back"
-        )
+        raise UnusableInput(f"{where}: {by!r} does not go forward; the clock never goes back")
     return time + step

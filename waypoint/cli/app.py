@@ -65,6 +65,7 @@ class LazyGroup(TyperGroup):
 def _command(name: str) -> Any:
     module, _, attribute = COMMANDS[name].partition(":")
     found = getattr(import_module(module), attribute)
+    command: Any
     if isinstance(found, typer.Typer):
         command = typer.main.get_group(found)
     else:
@@ -104,9 +105,7 @@ def waypoint(
     context: typer.Context,
     project_dir: Annotated[
         Path | None,
-        typer.Option(
-            help="Act on the project in this folder instead of the working directory's."
-        ),
+        typer.Option(help="Act on the project in this folder instead of the working directory's."),
     ] = None,
     target: Annotated[
         str | None,
@@ -122,9 +121,7 @@ def waypoint(
     ] = False,
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", callback=_version, is_eager=True, help="Say the version."
-        ),
+        typer.Option("--version", callback=_version, is_eager=True, help="Say the version."),
     ] = False,
 ) -> None:
     """An analytics warehouse under data contracts, on Snowflake and on a laptop.
@@ -147,9 +144,7 @@ def run_command(arguments: Sequence[str]) -> int:
         command = typer.main.get_command(application)
         command.main(list(arguments), prog_name="waypoint")
     except SystemExit as ending:
-        return _flushed(
-            ending.code if isinstance(ending.code, int) else int(bool(ending.code))
-        )
+        return _flushed(ending.code if isinstance(ending.code, int) else int(bool(ending.code)))
     except WaypointError as error:
         failures.show(error)
         return _flushed(error.exit_code)

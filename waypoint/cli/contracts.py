@@ -26,13 +26,9 @@ def render(
     context: typer.Context,
     check: Annotated[
         bool,
-        typer.Option(
-            "--check", help="Write nothing; exit 1 if a file is not up to date."
-        ),
+        typer.Option("--check", help="Write nothing; exit 1 if a file is not up to date."),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="The files that differ as JSON.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The files that differ as JSON.")] = False,
 ) -> None:
     """Write the dbt files that are derived from contracts/: sources, columns, types and tests.
 
@@ -47,9 +43,7 @@ def render(
 
     shared = invocation(context)
     project = shared.project
-    changed = [
-        str(path.relative_to(project.root)) for path in render_files(project, check)
-    ]
+    changed = [str(path.relative_to(project.root)) for path in render_files(project, check)]
     if as_json:
         print_json({"changed": changed, "contracts": len(project.contracts)})
         return

@@ -12,9 +12,7 @@ from pathlib import Path
 
 from waypoint.errors import WaypointError
 
-_SECRET_NAME = re.compile(
-    r"(KEY|TOKEN|SECRET|PASSWORD|PASSPHRASE|DSN|CREDENTIAL)", re.I
-)
+_SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSPHRASE|DSN|CREDENTIAL)", re.I)
 _URL_PASSWORD = re.compile(r"(://[^/\s:@]+:)[^@\s]+@")
 _DSN_PASSWORD = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", re.I)
 _SHORTEST_SECRET = 6  # shorter values would blank out ordinary words
@@ -30,9 +28,7 @@ def show(error: WaypointError) -> None:
 def show_unexpected(error: BaseException, logs: Path) -> None:
     """One line that names the error and the file below `logs` that holds the traceback."""
     what = without_secrets(" ".join(str(error).split())) or "no message"
-    print(
-        f"waypoint: unexpected {type(error).__name__}: {_short(what)}", file=sys.stderr
-    )
+    print(f"waypoint: unexpected {type(error).__name__}: {_short(what)}", file=sys.stderr)
     try:
         path = write_traceback(error, logs)
     except OSError as failure:
@@ -41,9 +37,7 @@ def show_unexpected(error: BaseException, logs: Path) -> None:
             file=sys.stderr,
         )
     else:
-        print(
-            f"  this is a bug in Waypoint; its traceback is in {path}", file=sys.stderr
-        )
+        print(f"  this is a bug in Waypoint; its traceback is in {path}", file=sys.stderr)
 
 
 def write_traceback(error: BaseException, logs: Path) -> Path:

@@ -29,9 +29,7 @@ def answer() -> Console:
 
 def remarks(quiet: bool = False) -> Console:
     """Where everything else goes: stderr; nowhere with -q."""
-    return Console(
-        stderr=True, highlight=False, quiet=quiet, soft_wrap=not sys.stderr.isatty()
-    )
+    return Console(stderr=True, highlight=False, quiet=quiet, soft_wrap=not sys.stderr.isatty())
 
 
 def print_json(document: Any) -> None:
@@ -67,7 +65,5 @@ def progress(quiet: bool = False) -> Iterator[Progress]:
         TextColumn("{task.fields[detail]}", style="dim"),
         TimeElapsedColumn(),
     )
-    with Progress(
-        *columns, console=console, disable=quiet or not console.is_terminal
-    ) as display:
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as display:
         yield display
