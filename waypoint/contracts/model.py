@@ -50,7 +50,7 @@ class Column:
     valid_values: tuple[str, ...] | None = None
     references: str | None = None  # "table.column" in the same warehouse
     rules: tuple[Rule, ...] = ()
-    columns: tuple[Column, ...] = ()  # of a nested object (topics)
+    columns: tuple[Column, ...] = ()  # of a nested object or array (topics)
     custom: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -133,9 +133,15 @@ def _column(entry: Mapping[str, Any]) -> Column:
         valid_values=_valid_values(entry),
         references=relations[0]["to"] if relations else None,
         rules=tuple(_rule(q) for q in entry.get("quality", ()) if q.get("type") == "sql"),
-        columns=tuple(_column(p) for p in entry.get("properties", ())),
+        columns=_nested(entry),
         custom=_custom(entry),
     )
+
+
+def _nested(entry: Mapping[str, Any]) -> tuple[Column, ...]:
+    """The fields of an object, or of the objects in an array."""
+    inner = entry.get("properties") or entry.get("items", {}).get("properties", ())
+    return tuple(_column(p) for p in inner)
 
 
 def _valid_values(entry: Mapping[str, Any]) -> tuple[str, ...] | None:
