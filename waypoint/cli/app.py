@@ -170,7 +170,7 @@ def _flushed(code: int) -> int:
 
 
 def _reader_went_away() -> int:
-    """`waypoint query ... | head` is no failure: say nothing, not at the interpreter's end either."""
+    """`waypoint query ... | head` is no failure: nothing is said, at exit either."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return Exit.OK
 
