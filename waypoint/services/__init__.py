@@ -1,0 +1,1 @@
+"""Servers that come with the package and run below a project's state, so a laptop needs none."""
