@@ -160,7 +160,7 @@ def random_faults(
     """Faults at the given rates (shares of all requests); the seed decides which requests."""
 
     def fault(number: int) -> Fault | None:
-        chance = random.Random(f"{seed}/{number}").random()  # noqa: S311 (nothing secret)
+        chance = random.Random(f"{seed}/{number}").random()
         if chance < rate_limited:
             return Fault(429, retry_after=1)
         if chance < rate_limited + failing:
