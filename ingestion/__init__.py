@@ -1,1 +1,1 @@
-"""Everything that brings data to the landing area and from there into the warehouse's `raw` schema."""
+"""Everything that brings data to the landing area and from there into `raw`."""

@@ -1,0 +1,200 @@
+"""Landing the rows of a query as one batch: typed and checked by the contract, whole or not at all.
+
+Rejected rows land before the good ones, as table `quarantine` under `<table>/<batch>`; the rename
+of the good rows' file commits both. The file's footer says what became of every row that was read
+(`ingestion.footers`), so that nothing about a source has to be remembered anywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from ingestion import footers
+from ingestion.engine import quoted, text_literal
+from ingestion.footers import Landed
+from ingestion.landing import LandingArea
+from ingestion.validation import PROBLEM_FIELDS, Validation, validation
+from waypoint.contracts.model import Contract
+from waypoint.errors import Unavailable
+
+#: The table that rejected rows land in.
+QUARANTINE = "quarantine"
+#: Metadata that landing adds to each row, and what only the load knows.
+SOURCE, BATCH, LOADED_AT = "_source", "_batch", "_loaded_at"
+
+#: zstd at its first level costs the CPU of snappy and half its bytes.
+_PARQUET = "format parquet, compression zstd, compression_level 1, row_group_size 122880"
+#: Longest payload that is kept of a rejected row, in characters.
+_PAYLOAD_KEPT = 1_000_000
+
+
+def land_query(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    *,
+    contract: Contract,
+    source: str,
+    batch: str,
+    area: LandingArea,
+    position: Mapping[str, Any] | None = None,
+    drift: Iterable[str] = (),
+    unchanged: int = 0,
+    document: str | None = None,
+    thousands: bool = False,
+) -> Landed:
+    """Land the rows of `query` as batch `batch` of the contract's table, or not at all.
+
+    The query's columns are named like the contract's, in any order; text and JSON are typed, and
+    every row is checked. A column that the query lacks is NULL; one that the contract lacks is
+    left out and told as drift, unless it begins with an underscore. The query gives the metadata
+    columns that the contract asks for, except `_source` and `_batch`. `_file`, `_line`,
+    `_partition`, `_offset` and `_payload` are also what a rejected row's quarantine entry says of
+    where it came from. A struct column `_problem` (see `ingestion.validation`) marks rows that
+    could not be taken apart.
+
+    The query runs once, streaming, and a second time only where rows are rejected: it must give
+    the same rows again (inside one transaction, for a database). Landing a batch that is there
+    already does nothing and returns what its footer says.
+
+    Args:
+        connection: from `ingestion.engine.open_engine`, or another one in UTC.
+        query: a select.
+        contract: of the raw table.
+        source: the source's name in sources.yml.
+        batch: the batch id, which names the file: the same rows must get the same id.
+        area: where to land.
+        position: how far the source has been read with this batch; JSON, some kilobytes at most.
+        drift: what the caller found the source to have that the contract has not.
+        unchanged: rows that the caller read and left out because they had landed before.
+        document: see `ingestion.validation.validation`.
+        thousands: see `ingestion.validation.validation`.
+
+    Raises:
+        LandingAreaFull: no room on the disk; nothing of the batch was landed.
+        Unavailable: the second run of the query gave other rows; nothing of it was landed.
+    """
+    if area.has(contract.name, batch):
+        return footers.read_footer(area.path(contract.name, batch))
+    described = connection.execute(f"describe {query}").fetchall()
+    types = {name: str(kind) for name, kind, *_ in described}
+    checked = validation(contract, query, types, document=document, thousands=thousands)
+    unknown = [f"column {name!r} is not in the contract" for name in checked.unknown]
+    room = footers.reserved()
+    with area.writing(contract.name, batch) as path, _sequence(connection) as left_out:
+        # counting what is left out saves a second pass over rows that are all good
+        rows = _copy(
+            connection,
+            f"{_landed_columns(contract, checked, source, batch)} from ({checked.typed})"
+            f" where case when {checked.good} then true else nextval('{left_out}') is null end",
+            path,
+            room,
+        )
+        rejected = _used(connection, left_out)
+        if rejected:
+            _quarantine(connection, checked, types, contract, source, batch, area, rejected)
+        landed = Landed(
+            table=contract.name,
+            batch=batch,
+            source=source,
+            rows=rows,
+            read=rows + rejected + unchanged,
+            rejected=rejected,
+            unchanged=unchanged,
+            position=dict(position or {}),
+            drift=(*drift, *unknown),
+            landed_at=footers.now_text(),
+        )
+        footers.fill(path, room, landed)
+    return landed
+
+
+def _landed_columns(contract: Contract, checked: Validation, source: str, batch: str) -> str:
+    given = {SOURCE: text_literal(source), BATCH: text_literal(batch)}
+    items = []
+    for column in contract.columns:
+        if column.name == LOADED_AT:
+            continue
+        if column.name in given:
+            items.append(f"{given[column.name]} as {quoted(column.name)}")
+        elif column.is_metadata and column.name not in checked.as_read:
+            items.append(f"cast(null as {column.physical_type}) as {quoted(column.name)}")
+        else:
+            items.append(quoted(column.name))
+    return f"select {', '.join(items)}"
+
+
+def _quarantine(
+    connection: duckdb.DuckDBPyConnection,
+    checked: Validation,
+    types: Mapping[str, str],
+    contract: Contract,
+    source: str,
+    batch: str,
+    area: LandingArea,
+    expected: int,
+) -> None:
+    def place(name: str, kind: str) -> str:
+        found = quoted(name) if name in types else "null"
+        return f"cast({found} as {kind}) as {quoted(name.removeprefix('_'))}"
+
+    said = [c.name for c in contract.source_columns if c.name in checked.as_read]
+    if "_payload" in types:
+        payload = quoted("_payload")
+    elif said:
+        fields = ", ".join(f"{quoted(name)}: {quoted(checked.as_read[name])}" for name in said)
+        payload = f"to_json({{{fields}}})"
+    else:
+        payload = "null"
+    problems = ", ".join(f"found.{name} as {quoted(name)}" for name in PROBLEM_FIELDS)
+    query = (
+        f"select {text_literal(contract.name)} as table_name, {text_literal(source)} as source,"
+        f" {text_literal(batch)} as batch, {place('_file', 'varchar')}, {place('_line', 'bigint')},"
+        f" {place('_partition', 'integer')}, {place('_offset', 'bigint')}, {problems},"
+        f" left(cast({payload} as varchar), {_PAYLOAD_KEPT}) as payload"
+        f" from (select *, {checked.problem} as found from ({checked.typed})"
+        f" where not ({checked.good}))"
+    )
+    name = f"{contract.name}/{batch}"
+    room = footers.reserved()
+    with area.writing(QUARANTINE, name) as path:
+        rows = _copy(connection, query, path, room)
+        if rows != expected:
+            raise Unavailable(
+                f"{source}: {expected} rows for {contract.name} were rejected, but {rows} when"
+                " read again: the source changed meanwhile; nothing of the batch was landed",
+                hint="run the same command again",
+            )
+        landed = Landed(QUARANTINE, name, source, rows, rows, landed_at=footers.now_text())
+        footers.fill(path, room, landed)
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path, room: str) -> int:
+    """Write the rows of `query`, with `room` kept in the footer; how many there were."""
+    metadata = f"kv_metadata {{{footers.KEY}: {text_literal(room)}}}"
+    (rows,) = connection.execute(
+        f"copy ({query}) to {text_literal(path)} ({_PARQUET}, {metadata})"
+    ).fetchall()[0]
+    return int(rows)
+
+
+@contextmanager
+def _sequence(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    name = "rows_left_out"
+    connection.execute(f"create or replace temp sequence {name} start 1")
+    try:
+        yield name
+    finally:
+        connection.execute(f"drop sequence if exists temp.{name}")
+
+
+def _used(connection: duckdb.DuckDBPyConnection, sequence: str) -> int:
+    (last,) = connection.execute(
+        "select last_value from duckdb_sequences() where sequence_name = ? and temporary",
+        [sequence],
+    ).fetchall()[0]
+    return int(last or 0)

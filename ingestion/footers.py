@@ -1,0 +1,118 @@
+"""What a landed file says of itself, in the key-value metadata of its Parquet footer.
+
+Some of it is known only when the last row is written, which is after the engine has asked for the
+metadata: room is reserved with a marker and filled in before the file is renamed into place.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from ingestion.engine import text_literal
+from ingestion.landing import LandingArea
+from waypoint.errors import UnusableInput
+
+KEY = "waypoint"
+#: Bytes that are reserved in each footer.
+ROOM = 8192
+
+
+@dataclass(frozen=True)
+class Landed:
+    """One landed batch as its footer tells it: `read` = `rows` + `rejected` + `unchanged`."""
+
+    table: str
+    batch: str
+    source: str
+    rows: int
+    read: int
+    rejected: int = 0
+    unchanged: int = 0  # read again, had landed before
+    position: Mapping[str, Any] = field(default_factory=dict)  # how far the source was read
+    drift: tuple[str, ...] = ()  # in people's words
+    landed_at: str = ""  # ISO 8601, UTC, microseconds: sorts as text
+
+
+def now_text() -> str:
+    """This moment as `Landed.landed_at` writes it."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def reserved() -> str:
+    """A value for `KEY` that holds the room, different each time."""
+    return secrets.token_hex(16).ljust(ROOM)
+
+
+def fill(path: Path, room: str, landed: Landed) -> None:
+    """Put `landed` where `room` was reserved in the footer of the Parquet file at `path`.
+
+    Raises:
+        UnusableInput: it does not fit (a position of more than some kilobytes).
+    """
+    text = json.dumps(asdict(landed), separators=(",", ":")).encode().ljust(ROOM)
+    if len(text) > ROOM:
+        raise UnusableInput(
+            f"{landed.table}/{landed.batch}: its position and drift take {len(text):,} bytes,"
+            f" a footer has room for {ROOM:,}"
+        )
+    with path.open("r+b") as file:
+        # a Parquet file ends with the footer, its length in four bytes, and a magic word
+        end = file.seek(-8, 2)
+        length = int.from_bytes(file.read(4), "little")
+        start = file.seek(end - length)
+        footer = file.read(length)
+        if footer.count(room.encode()) != 1:
+            raise AssertionError(f"{path}: the footer does not hold the reserved room once")
+        file.seek(start + footer.index(room.encode()))
+        file.write(text)
+
+
+def read_footer(path: Path) -> Landed:
+    """What a landed file says of itself.
+
+    Raises:
+        UnusableInput: the file was not landed by Waypoint.
+    """
+    found = read_footers([path])
+    if not found:
+        raise UnusableInput(
+            f"{path}: has no Waypoint footer, so it was not landed by Waypoint",
+            hint="take it out of the landing area and land its rows with `waypoint land`",
+        )
+    return found[0]
+
+
+def read_footers(paths: list[Path]) -> list[Landed]:
+    """What landed files say of themselves, in no particular order; other files are left out."""
+    if not paths:
+        return []
+    listed = ", ".join(text_literal(path) for path in paths)
+    with duckdb.connect() as connection:
+        values = connection.execute(
+            f"select value from parquet_kv_metadata([{listed}]) where key = ?", [KEY.encode()]
+        ).fetchall()
+    entries = [json.loads(value) for (value,) in values]
+    return [Landed(**{**entry, "drift": tuple(entry["drift"])}) for entry in entries]
+
+
+def history(area: LandingArea, table: str, source: str | None = None) -> list[Landed]:
+    """What was landed of `table` (by `source`, where given), oldest batch first."""
+    found = read_footers(area.files(table))
+    return sorted(
+        (landed for landed in found if source is None or landed.source == source),
+        key=lambda landed: landed.landed_at,
+    )
+
+
+def last_position(area: LandingArea, table: str, source: str) -> Mapping[str, Any] | None:
+    """How far `source` had been read when the newest batch of `table` landed; None at first."""
+    landed = history(area, table, source)
+    return landed[-1].position if landed else None
