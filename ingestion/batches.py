@@ -138,9 +138,9 @@ def _quarantine(
     area: LandingArea,
     expected: int,
 ) -> None:
-    def place(name: str, kind: str) -> str:
+    def place(name: str, kind: str, called: str) -> str:
         found = quoted(name) if name in types else "null"
-        return f"cast({found} as {kind}) as {quoted(name.removeprefix('_'))}"
+        return f"cast({found} as {kind}) as {quoted(called)}"
 
     said = [c.name for c in contract.source_columns if c.name in checked.as_read]
     if "_payload" in types:
@@ -153,8 +153,10 @@ def _quarantine(
     problems = ", ".join(f"found.{name} as {quoted(name)}" for name in PROBLEM_FIELDS)
     query = (
         f"select {text_literal(contract.name)} as table_name, {text_literal(source)} as source,"
-        f" {text_literal(batch)} as batch, {place('_file', 'varchar')}, {place('_line', 'bigint')},"
-        f" {place('_partition', 'integer')}, {place('_offset', 'bigint')}, {problems},"
+        f" {text_literal(batch)} as batch, {place('_file', 'varchar', 'file')},"
+        f" {place('_line', 'bigint', 'line')}, {place('_partition', 'integer', 'partition')},"
+        # not "offset", which DuckDB reserves
+        f" {place('_offset', 'bigint', 'message_offset')}, {problems},"
         f" left(cast({payload} as varchar), {_PAYLOAD_KEPT}) as payload"
         f" from (select *, {checked.problem} as found from ({checked.typed})"
         f" where not ({checked.good}))"
