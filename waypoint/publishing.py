@@ -1,0 +1,117 @@
+"""Publishing: a copy of the built warehouse that readers open while the next run writes.
+
+The copy appears under its name whole or not at all, and a reader that has the old one open goes
+on reading it. It keeps the warehouse's file name, since views hold it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from waypoint.building import last_build
+from waypoint.errors import Unavailable, UnusableInput, WaypointError
+from waypoint.project import Project
+from waypoint.warehouse import EMBEDDED, writing
+
+
+class NotPublishable(WaypointError):
+    """The warehouse is not in a state that readers should see; the published copy is as it was."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """The published copy: where it is, its size and how long it took, in seconds."""
+
+    path: Path
+    size: int
+    seconds: float
+
+
+def publish(project: Project, force: bool = False) -> Published:
+    """Copy the warehouse to where readers look; only after a whole build without failures.
+
+    With `force`, whatever the warehouse holds is published.
+
+    Raises:
+        UnusableInput: there is no warehouse yet, or the target is not the embedded one.
+        NotPublishable: the last build failed, was partial or never ended.
+        Unavailable: another process has the warehouse open, or the disk is full.
+    """
+    if project.target != EMBEDDED:
+        raise UnusableInput(
+            f"target {project.target}: only the embedded warehouse has a published copy",
+            hint="readers of other warehouses read their tables as they are",
+        )
+    if not project.warehouse_file.exists():
+        raise UnusableInput(
+            f"there is no warehouse yet: {project.warehouse_file} is not there",
+            hint="`waypoint run` makes one",
+        )
+    if not force:
+        _refuse_unbuilt(project)
+    start = time.monotonic()
+    # held open while it is copied, so that nobody writes meanwhile
+    with writing(project.warehouse_file) as connection:
+        connection.execute("checkpoint")
+        size = _replace(project.warehouse_file, project.published_file)
+    return Published(project.published_file, size, time.monotonic() - start)
+
+
+def _refuse_unbuilt(project: Project) -> None:
+    build = last_build(project)
+    if build is None:
+        problem = "was not built by a `waypoint build` that ran to its end"
+    elif build.failures:
+        problem = f"has failures from its last build ({build.failures})"
+    elif build.partial:
+        problem = "was last built in part only"
+    else:
+        return
+    raise NotPublishable(
+        f"the warehouse {problem}; readers keep the copy that they have",
+        hint="run `waypoint build`, or `waypoint publish --force` to publish it as it is",
+    )
+
+
+def _replace(source: Path, target: Path) -> int:
+    """Put a copy of `source` in the place of `target` in one step; returns its size in bytes."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in target.parent.glob(f"{target.name}.tmp*"):
+        leftover.unlink()
+    temporary = target.with_name(f"{target.name}.tmp{os.getpid()}")
+    try:
+        _copy(source, temporary)
+        size = temporary.stat().st_size
+        os.replace(temporary, target)
+        _sync(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return size
+
+
+def _copy(source: Path, target: Path) -> None:
+    # in a process of its own: closing a second handle on the file in this one would drop the
+    # lock that DuckDB holds on it
+    share_blocks = ["--reflink=auto"] if sys.platform == "linux" else []
+    copy = subprocess.run(
+        ["cp", *share_blocks, "--", str(source), str(target)], capture_output=True, text=True
+    )
+    if copy.returncode != 0 or target.stat().st_size != source.stat().st_size:
+        raise Unavailable(
+            f"the warehouse could not be copied to {target.parent}: {copy.stderr.strip()}",
+            hint="make room there and run `waypoint publish` again; readers keep the old copy",
+        )
+    _sync(target)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
