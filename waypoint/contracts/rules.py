@@ -1,4 +1,4 @@
-"""The rules that a contract puts on its table, as the arguments of the dbt test that checks them."""
+"""The rules that a contract puts on its table, as arguments of the dbt test that checks them."""
 
 from __future__ import annotations
 
