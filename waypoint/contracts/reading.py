@@ -147,7 +147,14 @@ def _nested(entry: Mapping[str, Any]) -> tuple[Column, ...]:
 def _valid_values(entry: Mapping[str, Any]) -> tuple[str, ...] | None:
     for check in entry.get("quality", ()):
         if check.get("metric") == "invalidValues" and "validValues" in check.get("arguments", {}):
-            return tuple(str(v) for v in check["arguments"]["validValues"])
+            values = check["arguments"]["validValues"]
+            for value in values:
+                if isinstance(value, bool) and entry["logicalType"] == "string":
+                    raise ValueError(
+                        f"{entry['name']}: validValues holds {value}, which is how YAML reads an "
+                        "unquoted yes, no, on or off; put it in quotes"
+                    )
+            return tuple(str(value) for value in values)
     return None
 
 
@@ -195,7 +202,7 @@ def _custom(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _purpose(document: Mapping[str, Any]) -> str:
-    return (document.get("description") or {}).get("purpose", "")
+    return str((document.get("description") or {}).get("purpose", ""))
 
 
 def _text(value: str) -> str:

@@ -74,5 +74,3 @@ def literal(value: float | int | str) -> str:
         escaped = str(value).replace("'", "''")
         return f"'{escaped}'"
     return str(value)
-
-

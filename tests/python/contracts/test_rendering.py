@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from waypoint.contracts.reading import InvalidContract
 from waypoint.contracts.rendering import (
     ContractWithoutTable,
     DerivedFilesStale,
@@ -93,7 +94,7 @@ def test_a_hand_edit_fails_the_check_and_is_named(project: Project) -> None:
     render(project)
     path = project.root / "models/desk/stg_loans.yml"
     path.write_text(path.read_text().replace("bigint", "integer"))
-    with pytest.raises(DerivedFilesStale, match="models/desk/stg_loans.yml"):
+    with pytest.raises(DerivedFilesStale, match=r"models/desk/stg_loans.yml"):
         render(project, check=True)
 
 
@@ -120,5 +121,12 @@ def test_hand_written_yml_survives(project: Project) -> None:
 
 def test_a_contract_without_a_table_is_refused_by_name(project: Project) -> None:
     (project.root / "models/desk/stg_loans.sql").unlink()
-    with pytest.raises(ContractWithoutTable, match="contracts/staging/stg_loans.yaml"):
+    with pytest.raises(ContractWithoutTable, match=r"contracts/staging/stg_loans.yaml"):
+        render(project)
+
+
+def test_an_unquoted_yes_or_no_among_allowed_values_is_explained(project: Project) -> None:
+    path = project.root / "contracts/staging/stg_loans.yaml"
+    path.write_text(path.read_text().replace("[out, back]", "[out, off]"))
+    with pytest.raises(InvalidContract, match=r"stg_loans.yaml: state: .* put it in quotes"):
         render(project)
