@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 
 from ingestion import footers
+from ingestion.bookkeeping import BATCH, LOADED_AT, QUARANTINE, SOURCE, TABLES
 from ingestion.engine import quoted, text_literal
 from ingestion.footers import Landed
 from ingestion.landing import LandingArea
@@ -22,13 +23,15 @@ from ingestion.validation import PROBLEM_FIELDS, Validation, validation
 from waypoint.contracts.model import Contract
 from waypoint.errors import Unavailable
 
-#: The table that rejected rows land in.
-QUARANTINE = "quarantine"
-#: Metadata that landing adds to each row, and what only the load knows.
-SOURCE, BATCH, LOADED_AT = "_source", "_batch", "_loaded_at"
-
 #: zstd at its first level costs the CPU of snappy and half its bytes.
 _PARQUET = "format parquet, compression zstd, compression_level 1, row_group_size 122880"
+#: What a rejected row's entry says of where it came from, and which column of the query tells it.
+_PLACES = {
+    "file": "_file",
+    "line": "_line",
+    "partition": "_partition",
+    "message_offset": "_offset",
+}
 #: Longest payload that is kept of a rejected row, in characters.
 _PAYLOAD_KEPT = 1_000_000
 
@@ -138,10 +141,6 @@ def _quarantine(
     area: LandingArea,
     expected: int,
 ) -> None:
-    def place(name: str, kind: str, called: str) -> str:
-        found = quoted(name) if name in types else "null"
-        return f"cast({found} as {kind}) as {quoted(called)}"
-
     said = [c.name for c in contract.source_columns if c.name in checked.as_read]
     if "_payload" in types:
         payload = quoted("_payload")
@@ -150,15 +149,23 @@ def _quarantine(
         payload = f"to_json({{{fields}}})"
     else:
         payload = "null"
-    problems = ", ".join(f"found.{name} as {quoted(name)}" for name in PROBLEM_FIELDS)
+    values = {
+        "table_name": text_literal(contract.name),
+        "source": text_literal(source),
+        "batch": text_literal(batch),
+        **{entry: quoted(name) for entry, name in _PLACES.items() if name in types},
+        **{name: f"found.{name}" for name in PROBLEM_FIELDS},
+        "payload": f"left(cast({payload} as varchar), {_PAYLOAD_KEPT})",
+        SOURCE: text_literal(source),
+        BATCH: text_literal(batch),
+    }
+    columns = ", ".join(
+        f"cast({values.get(name, 'null')} as {kind}) as {quoted(name)}"
+        for name, kind in TABLES[QUARANTINE].items()
+        if name != LOADED_AT
+    )
     query = (
-        f"select {text_literal(contract.name)} as table_name, {text_literal(source)} as source,"
-        f" {text_literal(batch)} as batch, {place('_file', 'varchar', 'file')},"
-        f" {place('_line', 'bigint', 'line')}, {place('_partition', 'integer', 'partition')},"
-        # not "offset", which DuckDB reserves
-        f" {place('_offset', 'bigint', 'message_offset')}, {problems},"
-        f" left(cast({payload} as varchar), {_PAYLOAD_KEPT}) as payload"
-        f" from (select *, {checked.problem} as found from ({checked.typed})"
+        f"select {columns} from (select *, {checked.problem} as found from ({checked.typed})"
         f" where not ({checked.good}))"
     )
     name = f"{contract.name}/{batch}"
