@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -16,7 +17,7 @@ from typer.core import TyperGroup
 from waypoint.cli import failures
 from waypoint.cli.invocation import Invocation
 from waypoint.errors import Exit, WaypointError
-from waypoint.project import DEFAULT_STATE, STATE_VARIABLE, Project
+from waypoint.project import Project
 
 #: Each command, in the order of the data's way, and the function (or Typer group) behind it.
 COMMANDS = {
@@ -179,7 +180,7 @@ def _logs() -> Path:
     try:
         return Project.find().state / "logs"
     except WaypointError:
-        return Path(os.environ.get(STATE_VARIABLE) or DEFAULT_STATE).absolute() / "logs"
+        return Path(tempfile.gettempdir()) / "waypoint-logs"
 
 
 if __name__ == "__main__":
