@@ -1,0 +1,30 @@
+"""Files that appear whole or not at all, and what killed plays left of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_TMP = ".tmp"
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A path to write to; when the block ends well, the file is there under `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # hidden, and of no known ending: whoever looks for files of the folder does not take it
+    temporary = path.with_name(f".{path.name}{_TMP}{os.getpid()}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed plays left below `folder`."""
+    for leftover in folder.rglob(f".*{_TMP}*"):
+        leftover.unlink(missing_ok=True)

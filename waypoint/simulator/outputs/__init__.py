@@ -1,0 +1,1 @@
+"""Where a play goes: dump files of topics, dropped files, databases, APIs."""
