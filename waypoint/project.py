@@ -65,6 +65,10 @@ class Project:
     def scenario_dir(self) -> Path:
         return self.root / "scenario"
 
+    @property
+    def pages_dir(self) -> Path:
+        return self.root / "dbt_project" / "pages"
+
     @cached_property
     def contracts(self) -> Contracts:
         """All contracts of the project, read once."""

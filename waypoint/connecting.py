@@ -1,0 +1,85 @@
+"""Which sources a run reads: the real ones that are connected, or else the simulated ones.
+
+Real and simulated data never meet: a state that holds the one refuses the other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ingestion.extraction import Source
+from ingestion.landing import LandingArea
+from ingestion.sources import read_sources
+from waypoint.errors import UnusableInput
+from waypoint.project import Project
+
+
+@dataclass(frozen=True)
+class Connected:
+    """The sources to read, and those that are left out since a variable of theirs is not set."""
+
+    sources: tuple[Source, ...]
+    left_out: tuple[Source, ...] = ()
+    simulated: bool = False
+
+
+def is_simulated(project: Project) -> bool:
+    """Whether the project's sources are to be simulated: it has a scenario, and none is connected.
+
+    Raises:
+        UnusableInput: the sources cannot be read; nothing is connected and there is no scenario;
+            or the state holds data of the other kind already.
+    """
+    from waypoint.simulator.play import played_until
+
+    sources = read_sources(project)
+    real = [source.name for source in sources if source.connected]
+    played = played_until(project) is not None
+    if real and played:
+        raise UnusableInput(
+            f"{', '.join(real)} is connected, but {project.state} holds simulated data",
+            hint="set WAYPOINT_STATE to another folder for real data",
+        )
+    if real:
+        return False
+    if not project.scenario_dir.is_dir():
+        missing = ", ".join(name for source in sources for name in source.missing)
+        raise UnusableInput(
+            "no source is connected" if sources else f"{project.sources_file} declares no source",
+            hint=f"set the variables that connect them: {missing}" if missing else "",
+        )
+    if not played and LandingArea(project.landing_dir).tables():
+        raise UnusableInput(
+            f"no source is connected, and {project.state} holds real data, to which nothing"
+            " simulated is added",
+            hint="connect the sources again, or set WAYPOINT_STATE to another folder",
+        )
+    return True
+
+
+@contextmanager
+def connected_sources(project: Project) -> Iterator[Connected]:
+    """The sources to read; simulated ones run while the block does.
+
+    Raises:
+        UnusableInput: as `is_simulated`.
+        Unavailable: a simulated source did not start.
+    """
+    if not is_simulated(project):
+        yield _connected(read_sources(project), simulated=False)
+        return
+    from waypoint.simulator.sources import simulated_sources
+
+    with simulated_sources(project) as variables:
+        yield _connected(read_sources(project, {**os.environ, **variables}), simulated=True)
+
+
+def _connected(sources: list[Source], simulated: bool) -> Connected:
+    return Connected(
+        sources=tuple(source for source in sources if source.connected),
+        left_out=tuple(source for source in sources if not source.connected),
+        simulated=simulated,
+    )
