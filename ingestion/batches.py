@@ -142,13 +142,11 @@ def _quarantine(
     expected: int,
 ) -> None:
     said = [c.name for c in contract.source_columns if c.name in checked.as_read]
+    fields = ", ".join(f"{quoted(name)}: {quoted(checked.as_read[name])}" for name in said)
+    payload = f"cast(to_json({{{fields}}}) as varchar)" if said else "null"
     if "_payload" in types:
-        payload = quoted("_payload")
-    elif said:
-        fields = ", ".join(f"{quoted(name)}: {quoted(checked.as_read[name])}" for name in said)
-        payload = f"to_json({{{fields}}})"
-    else:
-        payload = "null"
+        known = "_payload" in (column.name for column in contract.columns)
+        payload = quoted("_payload") if known else f"coalesce({quoted('_payload')}, {payload})"
     values = {
         "table_name": text_literal(contract.name),
         "source": text_literal(source),

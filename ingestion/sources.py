@@ -12,6 +12,7 @@ import yaml
 
 from ingestion.extraction import Source
 from ingestion.extractors import KINDS
+from ingestion.inbox import OWN
 from waypoint.errors import UnusableInput
 from waypoint.project import Project
 
@@ -65,6 +66,7 @@ def _source(
         key: _filled(value, environment, missing) for key, value in entry.items() if key != "kind"
     }
     if kind in FOLDER_KINDS and not missing:
+        settings[OWN] = not settings.get("folder")
         folder = settings.get("folder") or project.inbox_dir / name
         settings["folder"] = str(project.root / Path(folder).expanduser())
     return Source(

@@ -90,8 +90,8 @@ class DuckDBWarehouse:
             return
         if not _is_wider(stored, wanted):
             raise UnusableInput(
-                f"{RAW}.{table}.{column} is {stored.lower()} in the warehouse and {wanted.lower()} in its"
-                " contract: values could be lost by a cast; nothing was loaded",
+                f"{RAW}.{table}.{column} is {stored.lower()} in the warehouse and {wanted.lower()}"
+                " in its contract: values could be lost by a cast; nothing was loaded",
                 hint="give the contract the warehouse's type, or a column of another name",
             )
         self._connection.execute(
