@@ -91,7 +91,7 @@ def _layer(layer: Layer, answer: Answer) -> Spec:
     if _stacks(layer):
         encoding["order"] = {"field": _RANK, "type": "quantitative"}
     if "y2" in layer.channels or "x2" in layer.channels:
-        mark["cornerRadius"] = 0
+        mark["cornerRadiusEnd"] = 0
     if layer.mark == "text":
         mark |= {"align": "left", "baseline": "middle", "dx": 6}
         return {"mark": mark, "encoding": encoding}

@@ -78,7 +78,7 @@
     drawn.set(element, result);
   };
 
-  const charts = [...document.querySelectorAll(".chart[data-spec]")];
+  const charts = [...document.querySelectorAll(".chart > [data-spec]")];
   const drawAll = () =>
     Promise.all(charts.map(draw)).then(() => {
       document.documentElement.dataset.drawn = String(charts.length);

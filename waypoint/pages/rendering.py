@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from html import escape
 from importlib.resources import files
 from itertools import count
@@ -87,8 +88,6 @@ def render_page(
 
 
 def _document(page: Page, as_of: datetime, work: _Work) -> str:
-    import vl_convert
-
     named = [(f"part-{index}", section) for index, section in enumerate(page.sections, start=1)]
     links = "".join(
         f'<li><a href="#{name}">{escape(section.title)}</a></li>' for name, section in named
@@ -96,8 +95,6 @@ def _document(page: Page, as_of: datetime, work: _Work) -> str:
     parts = "\n".join(_section(name, section, work) for name, section in named)
     moment = f"{text(as_of)} UTC"
     here = files("waypoint.pages")
-    # a script's text ends at the first "</", wherever it stands
-    library = vl_convert.javascript_bundle(_LIBRARY).replace("</script", "<\\/script")
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -124,7 +121,7 @@ def _document(page: Page, as_of: datetime, work: _Work) -> str:
 </main>
 <footer class="wide">Made from the published warehouse as of {moment}. All times are UTC.</footer>
 <script>
-{library}
+{_library()}
 </script>
 <script>
 {here.joinpath("page.js").read_text(encoding="utf-8")}
@@ -132,6 +129,15 @@ def _document(page: Page, as_of: datetime, work: _Work) -> str:
 </body>
 </html>
 """
+
+
+@cache
+def _library() -> str:
+    """The charts' JavaScript, whole."""
+    import vl_convert
+
+    # a script's text ends at the first such tag, wherever it stands
+    return vl_convert.javascript_bundle(_LIBRARY).replace("</script", "<\\/script")
 
 
 def _section(name: str, section: Section, work: _Work) -> str:
@@ -251,8 +257,9 @@ def _figures(panel: Panel, answer: Answer, work: _Work) -> str:
         told = f"Chart: {told.rstrip('.')}. The numbers follow as a table."
         caption = f"<figcaption>{escape(label)}</figcaption>" if label else ""
         figures.append(
-            f'<figure>{caption}<div class="chart" role="img" aria-label="{escape(told)}"'
-            f' data-spec="{name}" style="min-height:{panel.chart.height}px"></div>'
+            # Vega takes the role of the element that it draws in, so the name stands around it
+            f'<figure>{caption}<div class="chart" role="img" aria-label="{escape(told)}">'
+            f'<div data-spec="{name}" style="min-height:{panel.chart.height}px"></div></div>'
             f'<script type="application/json" id="{name}">{_embedded(spec)}</script></figure>'
         )
     return figures[0] if len(figures) == 1 else f'<div class="split">{"".join(figures)}</div>'
