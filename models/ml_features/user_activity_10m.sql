@@ -1,0 +1,218 @@
+{{ config(materialized='incremental', unique_key='window_start') }}
+
+with interactions as (
+    select * from {{ ref('stg_user_interactions') }}
+    where is_time_plausible
+),
+
+location_events as (
+    select * from {{ ref('stg_location_events') }}
+    where is_time_plausible
+),
+
+place_updates as (
+    select * from {{ ref('stg_place_updates') }}
+    where is_time_plausible and category is not null
+),
+
+-- news of a place bears on the interactions with it that came later
+touched as (
+    select {{ window_start('interacted_at', 10) }} as window_start
+    from interactions
+    where {{ is_new('loaded_at') }}
+
+    union
+
+    select {{ window_start('located_at', 10) }} as window_start
+    from location_events
+    where {{ is_new('loaded_at') }}
+
+    union
+
+    select {{ window_start('interactions.interacted_at', 10) }} as window_start
+    from interactions
+    inner join (
+        select
+            place_id,
+            min(updated_at) as updated_at
+        from place_updates
+        where {{ is_new('loaded_at') }}
+        group by place_id
+    ) as news
+        on interactions.place_id = news.place_id
+        and interactions.interacted_at >= news.updated_at
+    where interactions.interacted_at >= (
+        select min(updated_at) from place_updates
+        where {{ is_new('loaded_at') }}
+    )
+),
+
+-- each category of a place and the time from which it was known
+category_changes as (
+    select
+        *,
+        lag(category) over (
+            partition by place_id
+            order by updated_at, loaded_at, channel, kafka_partition, kafka_offset
+        ) as category_before
+    from place_updates
+),
+
+categories as (
+    select
+        place_id,
+        category,
+        updated_at as known_from,
+        lead(updated_at) over (
+            partition by place_id
+            order by updated_at, loaded_at, channel, kafka_partition, kafka_offset
+        ) as known_to,
+        loaded_at
+    from category_changes
+    where category_before is null or category <> category_before
+),
+
+windowed as (
+    select
+        interactions.*,
+        {{ window_start('interactions.interacted_at', 10) }} as window_start,
+        categories.category,
+        greatest(interactions.loaded_at, coalesce(categories.loaded_at, interactions.loaded_at))
+            as newest_loaded_at
+    from interactions
+    left join categories
+        on interactions.place_id = categories.place_id
+        and interactions.interacted_at >= categories.known_from
+        and (interactions.interacted_at < categories.known_to or categories.known_to is null)
+    {%- if is_incremental() %}
+    where interactions.interacted_at >= (select min(window_start) from touched)
+        and {{ window_start('interactions.interacted_at', 10) }} in (
+            select window_start from touched
+        )
+    {%- endif %}
+),
+
+counted as (
+    select
+        user_id,
+        window_start,
+        cast(count(*) as bigint) as interactions,
+        cast(count(distinct place_id) as bigint) as places,
+        cast(sum(case when interaction_type = 'visit' then 1 else 0 end) as bigint) as visits,
+        cast(count(rating) as bigint) as ratings,
+        cast(sum(rating) as double) / nullif(count(rating), 0) as mean_rating,
+        max(interacted_at) as last_interacted_at,
+        max(newest_loaded_at) as loaded_at
+    from windowed
+    group by user_id, window_start
+),
+
+-- the time from the first to the last interaction of a visit, added up over the visits
+sessions as (
+    select
+        user_id,
+        window_start,
+        {{ millis_between('min(interacted_at)', 'max(interacted_at)') }} as duration_ms
+    from windowed
+    where session_id is not null
+    group by user_id, window_start, session_id
+),
+
+durations as (
+    select
+        user_id,
+        window_start,
+        cast(sum(duration_ms) as double) / 1000 as session_seconds
+    from sessions
+    group by user_id, window_start
+),
+
+recent_categories as (
+    select
+        user_id,
+        window_start,
+        category,
+        max(interacted_at) as last_interacted_at
+    from windowed
+    where category is not null
+    group by user_id, window_start, category
+),
+
+category_lists as (
+    select
+        user_id,
+        window_start,
+        {{ dbt.listagg('category', "','", 'order by last_interacted_at desc, category') }} as categories
+    from recent_categories
+    group by user_id, window_start
+),
+
+positions as (
+    select
+        user_id,
+        window_start,
+        geohash,
+        interacted_at as located_at,
+        event_id,
+        loaded_at
+    from windowed
+    where geohash is not null
+
+    union all
+
+    select
+        user_id,
+        {{ window_start('located_at', 10) }} as window_start,
+        geohash,
+        located_at,
+        event_id,
+        loaded_at
+    from location_events
+    {%- if is_incremental() %}
+    where located_at >= (select min(window_start) from touched)
+        and {{ window_start('located_at', 10) }} in (select window_start from touched)
+    {%- endif %}
+),
+
+last_positions as (
+    select * from positions
+    qualify row_number() over (
+        partition by user_id, window_start
+        order by located_at desc, event_id desc
+    ) = 1
+),
+
+features as (
+    select
+        counted.user_id,
+        counted.window_start,
+        cast({{ dbt.dateadd('minute', 10, 'counted.window_start') }} as timestamp) as window_end,
+
+        -- what was done
+        counted.interactions,
+        counted.places,
+        counted.visits,
+        counted.ratings,
+        counted.mean_rating,
+        category_lists.categories as recent_categories,
+        coalesce(durations.session_seconds, 0) as session_seconds,
+
+        -- where
+        last_positions.geohash as last_geohash,
+
+        -- timestamps
+        counted.last_interacted_at,
+        greatest(counted.loaded_at, coalesce(last_positions.loaded_at, counted.loaded_at)) as loaded_at
+    from counted
+    left join durations
+        on counted.user_id = durations.user_id
+        and counted.window_start = durations.window_start
+    left join category_lists
+        on counted.user_id = category_lists.user_id
+        and counted.window_start = category_lists.window_start
+    left join last_positions
+        on counted.user_id = last_positions.user_id
+        and counted.window_start = last_positions.window_start
+)
+
+select * from features
