@@ -38,7 +38,7 @@ from waypoint.services import postgres_keeper
 from waypoint.services.postgres_keeper import server_pid, stop_server
 
 SUPERUSER = "postgres"
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 #: For a database that can be made again. A killed server or process loses nothing committed: the
 #: operating system keeps what was written; only a crash of the machine itself may corrupt it.
