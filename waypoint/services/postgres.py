@@ -410,7 +410,7 @@ def _socket_dir(folder: Path, user: _User, port: str) -> tuple[Path, Path | None
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
     temporary = Path(tempfile.gettempdir())
     if len(os.fsencode(temporary)) > 50:
-        temporary = Path("/tmp")  # noqa: S108 (its folder below is checked)
+        temporary = Path("/tmp")
     far = temporary / f"waypoint-{user.uid}-{digest}"
     try:
         user.make_folder(far)
