@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from waypoint.errors import WaypointError
 from waypoint.project import DEFAULT_STATE, STATE_VARIABLE, TARGET_VARIABLE, Project
-from waypoint.warehouse import EMBEDDED, lock_conflict, reading
+from waypoint.warehouse import EMBEDDED, lock_conflict, reading, wait_for
 
 _DBT = [sys.executable, "-c", "from dbt.cli.main import cli; cli()"]
 _FAILED = frozenset({"error", "fail", "runtime error", "partial success"})
@@ -195,6 +195,8 @@ def _run_dbt(project: Project, command: Sequence[str], watch: Callable[[Progress
         Unavailable: another process holds the warehouse.
     """
     prepare(project)
+    if project.target == EMBEDDED:
+        wait_for(project.warehouse_file)
     target = target_dir(project)
     (target / "run_results.json").unlink(missing_ok=True)
     log = project.state / "logs"

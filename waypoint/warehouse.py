@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,23 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """
     with _connected(path, read_only=False) as connection:
         yield connection
+
+
+def wait_for(path: Path, patience: float = 5.0) -> None:
+    """Wait until nobody else has the DuckDB file open, for at most `patience` seconds.
+
+    Raises:
+        WarehouseLocked: somebody still has.
+    """
+    end = time.monotonic() + patience
+    while True:
+        try:
+            with writing(path):
+                return
+        except WarehouseLocked:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
 
 
 @contextmanager

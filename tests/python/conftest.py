@@ -7,15 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 TINY_PROJECT = Path(__file__).parent / "tiny_project"
+AS_OF = "2026-03-02T12:00:00"
 
 
 @dataclass(frozen=True)
@@ -75,6 +74,78 @@ class CommandLine:
         return inherited | self.environment | more
 
 
+@dataclass(frozen=True)
+class Library(CommandLine):
+    """A copy of the tiny project: a library that lends books to those who hold a card."""
+
+    @property
+    def cards(self) -> Path:
+        return self.root / "cards"
+
+    @property
+    def desk(self) -> Path:
+        return Path(self.environment.get("LIBRARY_LENDING_DESK") or self.root / "desk")
+
+    @classmethod
+    def copied_to(cls, root: Path) -> Library:
+        """A copy with dbt's files derived from its contracts, and no source connected."""
+        shutil.copytree(
+            TINY_PROJECT, root
+        )  # the macros, a link to the repository's, are copied too
+        ended = CommandLine(root).waypoint("contracts", "render")
+        assert ended.code == 0, ended.err
+        return cls(root)
+
+    def connected(self) -> Library:
+        """With the card index and the lending desk connected, and a little in both."""
+        self.cards.mkdir()
+        self.hand_out_cards(
+            "2026-03.csv",
+            "C0001,Ada,2026-01-02",
+            "C0002,Björn,2026-02-03",
+            "none,Nobody,2026-02-03",  # no such card: to quarantine
+        )
+        (self.desk / "lending-slips").mkdir(parents=True)
+        self.lend(
+            "0.ndjson",
+            ("S1", "C0001", "A 17", "2026-03-01T09:00:00.000Z", 14),
+            ("S2", "C0002", "B 4", "2026-03-01T10:00:00.000Z", 14),
+            ("S2", "C0002", "B 4", "2026-03-01T10:00:00.000Z", 14),  # sent twice
+            ("S3", "C0001", "B 5", "2026-03-02T10:00:00.000Z", 7),
+        )
+        sources = {
+            "LIBRARY_CARD_INDEX": str(self.cards),
+            "LIBRARY_LENDING_DESK": str(self.desk),
+        }
+        return Library(self.root, sources)
+
+    def hand_out_cards(self, file: str, *lines: str) -> None:
+        """Drop a card index file."""
+        (self.cards / file).write_text("\n".join(["card,name,joined", *lines]) + "\n")
+
+    def lend(self, file: str, *slips: tuple[str, str, str, str, int], offset: int = 0) -> None:
+        """Export slips of the topic, from `offset` on."""
+        messages = []
+        for place, (slip, card, shelfmark, lent, days) in enumerate(slips, start=offset):
+            value = {"slip": slip, "card": card, "shelfmark": shelfmark, "lent": lent, "days": days}
+            message = {
+                "topic": "lending-slips",
+                "partition": 0,
+                "offset": place,
+                "timestamp": 1772355600000 + place,
+                "key": card,
+                "value": value,
+            }
+            messages.append(json.dumps(message))
+        (self.desk / "lending-slips" / file).write_text("\n".join(messages) + "\n")
+
+    def run(self, *options: str) -> Any:
+        """`waypoint run` at a fixed time; gives its summary."""
+        ended = self.waypoint("run", "--as-of", AS_OF, "--json", *options)
+        assert ended.code == 0, ended.out + ended.err
+        return ended.json
+
+
 @pytest.fixture
 def command_line(tmp_path: Path) -> CommandLine:
     """The command line in an empty folder."""
@@ -82,78 +153,20 @@ def command_line(tmp_path: Path) -> CommandLine:
 
 
 @pytest.fixture
-def tiny_project(tmp_path: Path) -> CommandLine:
-    """A fresh copy of the tiny project, with dbt's files derived from its contracts."""
-    return copy_of_tiny_project(tmp_path / "library")
+def tiny_project(tmp_path: Path) -> Library:
+    """A fresh copy of the tiny project, its sources not connected."""
+    return Library.copied_to(tmp_path / "library")
+
+
+@pytest.fixture
+def connected_tiny_project(tmp_path: Path) -> Library:
+    """A fresh copy of the tiny project with a little input."""
+    return Library.copied_to(tmp_path / "library").connected()
 
 
 @pytest.fixture(scope="session")
-def published_tiny_project(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[[], CommandLine]]:
-    """Gives the tiny project after one run over a little input. Built once: only read from it."""
-    made: list[CommandLine] = []
-
-    def make() -> CommandLine:
-        if not made:
-            project = copy_of_tiny_project(tmp_path_factory.mktemp("published") / "library")
-            project = with_sources(project)
-            ended = project.waypoint("run", "--as-of", "2026-03-02T12:00:00")
-            assert ended.code == 0, ended.out + ended.err
-            made.append(project)
-        return made[0]
-
-    yield make
-
-
-def copy_of_tiny_project(root: Path) -> CommandLine:
-    shutil.copytree(TINY_PROJECT, root)  # the macros are a link to the repository's: copied, too
-    project = CommandLine(root)
-    ended = project.waypoint("contracts", "render")
-    assert ended.code == 0, ended.err
-    return project
-
-
-def with_sources(project: CommandLine) -> CommandLine:
-    """The project with its card index and its lending desk connected, and a little in both."""
-    cards, desk = project.root / "cards", project.root / "desk"
-    cards.mkdir()
-    (cards / "2026-03.csv").write_text(
-        "card,name,joined\n"
-        "C0001,Ada,2026-01-02\n"
-        "C0002,Björn,2026-02-03\n"
-        "none,Nobody,2026-02-03\n"  # no such card: to quarantine
-    )
-    (desk / "lending-slips").mkdir(parents=True)
-    write_slips(
-        desk / "lending-slips" / "0.ndjson",
-        [
-            ("S1", "C0001", "A 17", "2026-03-01T09:00:00.000Z", 14),
-            ("S2", "C0002", "B 4", "2026-03-01T10:00:00.000Z", 14),
-            ("S2", "C0002", "B 4", "2026-03-01T10:00:00.000Z", 14),  # sent twice
-            ("S3", "C0001", "B 5", "2026-03-02T10:00:00.000Z", 7),
-        ],
-    )
-    return CommandLine(
-        project.root,
-        {"LIBRARY_CARD_INDEX": str(cards), "LIBRARY_LENDING_DESK": str(desk)},
-    )
-
-
-def write_slips(
-    path: Path, slips: list[tuple[str, str, str, str, int]], first_offset: int = 0
-) -> None:
-    """Write lending slips as an export of their topic."""
-    lines = []
-    for offset, (slip, card, shelfmark, lent, days) in enumerate(slips, start=first_offset):
-        value = {"slip": slip, "card": card, "shelfmark": shelfmark, "lent": lent, "days": days}
-        message = {
-            "topic": "lending-slips",
-            "partition": 0,
-            "offset": offset,
-            "timestamp": 1772355600000 + offset,
-            "key": card,
-            "value": value,
-        }
-        lines.append(json.dumps(message))
-    path.write_text("\n".join(lines) + "\n")
+def published_tiny_project(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """The tiny project after a run over a little input. Shared by all tests: only read from it."""
+    library = Library.copied_to(tmp_path_factory.mktemp("published") / "library").connected()
+    library.run()
+    return library

@@ -92,7 +92,7 @@ def test_before_the_first_run_status_says_what_to_do(tiny_project):
 
 def test_a_broken_contract_is_named_with_its_file(tiny_project):
     contract = tiny_project.root / "contracts" / "raw" / "members.yaml"
-    contract.write_text(contract.read_text().replace("logicalType: date\n", "", 1))
+    contract.write_text(contract.read_text().replace("        logicalType: date\n", "", 1))
 
     ended = tiny_project.waypoint("contracts", "render")
 
