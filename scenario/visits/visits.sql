@@ -77,7 +77,8 @@ chosen as (
         app_type,
         started_at,
         is_fraud,
-        whole('fraudster', episode, 1, base_users()) as user_id
+        -- one who has bought before, so that it shows
+        whole('fraudster', episode, 1, base_users() // 100 + 1) as user_id
     from fraudulent
 )
 

@@ -1,0 +1,99 @@
+-- Changes of the operational database's rows, as change capture publishes them. The rows that were
+-- there when capture began come as native Debezium envelopes, and so do some later changes; after
+-- each delete comes a tombstone.
+with changes as (
+    select
+        moments.*,
+        hash(moments.table_name, moments.id, moments.happened_at) as change_key,
+        -- always the same for a row, so that its changes keep their order
+        later(
+            case
+                when moments.operation = 'SNAPSHOT' then play.start()
+                else moments.happened_at
+            end,
+            0.1
+            + chance('capture', hash(moments.table_name, moments.id))
+            * case when moments.operation = 'SNAPSHOT' then 300 else 0.8 end
+        ) as captured_at,
+        befores.row_values as before_values,
+        case when moments.operation <> 'DELETE' then afters.row_values end as after_values
+    from row_moments as moments
+    left join row_versions as befores
+        on moments.table_name = befores.table_name
+        and moments.id = befores.id
+        and moments.before_at = befores.version_at
+    left join row_versions as afters
+        on moments.table_name = afters.table_name
+        and moments.id = afters.id
+        and moments.happened_at = afters.version_at
+),
+
+keyed as (
+    select
+        *,
+        -- tables share the topic, so the key names the table as well
+        to_json({
+            'id': id,
+            '__dbz__physicalTableIdentifier': 'travel_booking.public.' || table_name
+        })::varchar as key,
+        operation = 'SNAPSHOT' or chance('is native', change_key) < setting.native_changes()
+            as is_native
+    from changes
+)
+
+select
+    captured_at as arrived_at,
+    key,
+    case
+        when is_native then to_json({
+            'before': before_values,
+            'after': after_values,
+            'source': {
+                'version': '3.7.0.Final',
+                'connector': 'postgresql',
+                'name': 'travel_booking',
+                'ts_ms': epoch_ms(
+                    case when operation = 'SNAPSHOT' then play.start() else happened_at end
+                ),
+                'snapshot': case when operation = 'SNAPSHOT' then 'true' else 'false' end,
+                'db': 'travel_booking',
+                'schema': 'public',
+                'table': table_name,
+                'txId': 700 + (epoch_ms(happened_at) // 1000) % 100000000,
+                'lsn': epoch_ms(happened_at) * 8
+            },
+            'op': case operation
+                when 'SNAPSHOT' then 'r'
+                when 'INSERT' then 'c'
+                when 'UPDATE' then 'u'
+                else 'd'
+            end,
+            'ts_ms': epoch_ms(captured_at)
+        })
+        else to_json({
+            'change_id': uuid_of('change', change_key),
+            'table_name': 'public.' || table_name,
+            'operation': operation,
+            'primary_key': {'id': id},
+            'before_values': before_values,
+            'after_values': after_values,
+            'timestamp': iso(happened_at),
+            'source_database': 'travel_booking',
+            'debezium_metadata': {
+                'source': {
+                    'connector': 'postgresql',
+                    'db': 'travel_booking',
+                    'schema': 'public'
+                },
+                'transaction_ts': iso(happened_at)
+            }
+        })
+    end as value
+from keyed
+union all
+select
+    later(captured_at, 0.001) as arrived_at,
+    key,
+    null as value
+from keyed
+where operation = 'DELETE'
