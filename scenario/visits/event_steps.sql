@@ -1,19 +1,21 @@
 -- The steps as the apps report them, with the page that they happen on and what is paid. A payment
 -- that was declined is no payment: the person tries again later, or gives up.
-with typed as (
+with buying as (
+    -- what is bought concerns the last steps only
+    select *, case when steps_left <= 2 then visit_id end as buying_visit_id
+    from steps
+),
+
+typed as (
     select
-        steps.*,
+        buying.* exclude (buying_visit_id),
         bookings_made.booking_id,
         orders_made.order_id,
         coalesce(bookings_made.total_amount, orders_made.total_amount) as amount,
         coalesce(bookings_made.is_declined, orders_made.is_declined, false) as is_declined
-    from steps
-    left join bookings_made
-        on steps.visit_id = bookings_made.visit_id
-        and steps.steps_left <= 2
-    left join orders_made
-        on steps.visit_id = orders_made.visit_id
-        and steps.steps_left <= 2
+    from buying
+    left join bookings_made on buying.buying_visit_id = bookings_made.visit_id
+    left join orders_made on buying.buying_visit_id = orders_made.visit_id
 )
 
 select
