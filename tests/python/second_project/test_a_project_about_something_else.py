@@ -53,10 +53,11 @@ def test_what_broke_its_contract_is_told_with_file_line_and_reason(published_tin
 
 @pytest.fixture(scope="module")
 def history(published_tiny_project, tmp_path_factory):
-    """The summaries of further runs: over the same, over one more slip, and rebuilt from scratch."""
+    """The summaries of further runs: over the same, over one more slip, and rebuilt."""
     root = tmp_path_factory.mktemp("history") / "library"
     shutil.copytree(published_tiny_project.root, root)
-    library = type(published_tiny_project)(root, published_tiny_project.environment)
+    desk = {"LIBRARY_LENDING_DESK": str(root / "desk")}
+    library = type(published_tiny_project)(root, published_tiny_project.environment | desk)
     answers = {"again": library.run()}
     library.lend("1.ndjson", ("S4", "C0002", "C 1", "2026-03-02T11:00:00.000Z", 7), offset=4)
     question = "select * exclude (loaded_at) from staging.stg_lendings order by all"
@@ -64,7 +65,6 @@ def history(published_tiny_project, tmp_path_factory):
     answers["increments"] = library.waypoint("query", question, "--json").json
     answers["rebuilt"] = library.run("--full-refresh")
     answers["from scratch"] = library.waypoint("query", question, "--json").json
-    (library.desk / "lending-slips" / "1.ndjson").unlink()
     return answers
 
 
