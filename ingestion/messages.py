@@ -1,0 +1,327 @@
+"""Landing messages of a topic, however they came: checked, each offset once, typed by the contract.
+
+Messages come as a table or view of the engine with the text columns of `MESSAGE_COLUMNS`. What has
+landed of a topic stands in the footers of its batches, as the range of offsets by partition; a
+message whose offset has landed before, good or rejected, is left out and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from ingestion import footers
+from ingestion.batches import land_query
+from ingestion.bookkeeping import QUARANTINE
+from ingestion.engine import text_literal
+from ingestion.footers import Landed
+from ingestion.landing import LandingArea
+from ingestion.validation import KEPT, PROBLEM, document_type
+from waypoint.contracts.model import RAW, Contract, Contracts
+from waypoint.errors import UnusableInput
+
+#: What a message's table holds, all of it text: `number` its place in the file, `mark` what was
+#: wrong with it before it could be taken apart (NULL: nothing), `line` what stood there (or NULL),
+#: `present` is NULL where there was no value at all, not even null.
+MESSAGE_COLUMNS = (
+    "number",
+    "mark",
+    "line",
+    "topic",
+    "partition",
+    "offset",
+    "timestamp",
+    "key",
+    "value",
+    "present",
+)
+#: The longest message, in bytes, that fits into a column of either warehouse.
+LONGEST_MESSAGE = 16_000_000
+
+_TOPIC, _RANGES = "topic", "ranges"
+_MOST_DRIFT = 20
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic, the raw table that it lands in, and what its messages may hold beside that."""
+
+    name: str
+    contract: Contract
+    payload_only: frozenset[str]
+
+    @property
+    def tombstones(self) -> bool:
+        """Whether a message without a value has a place in the table."""
+        return not self.contract.column("_payload").required
+
+
+def topic_of(name: str, contracts: Contracts) -> Topic:
+    """The topic called `name`, by its contract.
+
+    Raises:
+        UnusableInput: it has no contract, or none that says where it lands.
+    """
+    described = {topic.name: topic for topic in contracts.topics}
+    if name not in described:
+        raise UnusableInput(
+            f"there is no contract for the topic {name!r}",
+            hint=f"write contracts/topics/{name}.yaml; known are {', '.join(described) or 'none'}",
+        )
+    table = described[name].custom.get("landsIn")
+    if f"{RAW}.{table}" not in contracts:
+        raise UnusableInput(
+            f"{described[name].path}: says no raw table under contract that the topic lands in",
+            hint=f"name one of contracts/{RAW} as its custom property landsIn",
+        )
+    fields = described[name].custom.get("payloadOnlyFields", ())
+    return Topic(name, contracts[f"{RAW}.{table}"], frozenset(fields))
+
+
+def land_messages(
+    connection: duckdb.DuckDBPyConnection,
+    messages: str,
+    topic: Topic,
+    *,
+    source: str,
+    batch: str,
+    area: LandingArea,
+    file: str | None = None,
+    position: Mapping[str, Any] | None = None,
+    landed: list[Landed] | None = None,
+) -> Landed:
+    """Land the messages that have not landed before as one batch.
+
+    Args:
+        connection: an engine.
+        messages: a table or view in it, see `MESSAGE_COLUMNS`; it is read more than once.
+        topic: which topic all of them are of.
+        source: the source's name in sources.yml.
+        batch: the batch id.
+        area: where to land.
+        file: where they were read, for people.
+        position: what to tell in the footer beside the ranges of offsets.
+        landed: the footers of the table (`footers.history`), where they are at hand.
+
+    Raises:
+        LandingAreaFull: no room on the disk; nothing of the batch was landed.
+    """
+    if landed is None:
+        landed = footers.history(area, topic.contract.name)
+    _take_apart(connection, messages, topic)
+    try:
+        repeated = _drop_repeated(connection)
+        ranges = _ranges(connection)
+        if ranges:
+            repeated += _drop_landed(connection, topic, ranges, landed, area)
+            ranges = _ranges(connection) if repeated else ranges
+        place = text_literal(file) if file else "cast(null as varchar)"
+        return land_query(
+            connection,
+            f"select * exclude (document), {place} as _file, unnest(document) from taken_apart",
+            contract=topic.contract,
+            source=source,
+            batch=batch,
+            area=area,
+            position={**(position or {}), _TOPIC: topic.name, _RANGES: ranges},
+            drift=_unknown_fields(connection, topic),
+            unchanged=repeated,
+            document="_payload",
+        )
+    finally:
+        connection.execute("drop table if exists taken_apart")
+
+
+def _take_apart(connection: duckdb.DuckDBPyConnection, messages: str, topic: Topic) -> None:
+    """Make the table `taken_apart` of the messages, their values parsed once each."""
+    try:
+        connection.execute(_taken_apart(messages, topic, guarded=False))
+    except duckdb.InvalidInputException:
+        # some value is broken JSON, which one pays for only then
+        connection.execute(_taken_apart(messages, topic, guarded=True))
+
+
+def _taken_apart(messages: str, topic: Topic, guarded: bool) -> str:
+    whole = "cast(try_cast({0} as {1}) as varchar) = {0} and {0} not like '-%'"
+    # another topic's offsets are none of this one's
+    ours = f"coalesce(topic = {text_literal(topic.name)}, true)"
+    is_json = "starts_with(ltrim(value), '{')" + (" and json_valid(value)" if guarded else "")
+    return f"""
+        create or replace temp table taken_apart as
+        with typed as (
+            select
+                *,
+                case when {ours} and {whole.format('"partition"', "integer")}
+                    then try_cast("partition" as integer) end as _partition,
+                case when {ours} and {whole.format('"offset"', "bigint")}
+                    then try_cast("offset" as bigint) end as _offset,
+                case
+                    when try_cast("timestamp" as bigint) between -62135596800000 and 253402300799999
+                        then make_timestamp(try_cast("timestamp" as bigint) * 1000)
+                    else timezone('UTC', try_cast("timestamp" as timestamptz))
+                end as _kafka_timestamp,
+                coalesce(strlen(value) <= {LONGEST_MESSAGE} and {is_json}, false) as readable
+            from {messages}
+        )
+        select
+            cast(number as bigint) as _line,
+            _partition,
+            _offset,
+            _kafka_timestamp,
+            key as _key,
+            -- where the fault is not in the value, what stood around it is the evidence
+            case when {_unplaced(topic)} then coalesce(line, value) else value end as _payload,
+            {_problem(topic)} as {PROBLEM},
+            json_transform(
+                case when readable then value end, {document_type(topic.contract)}
+            ) as document
+        from typed
+    """
+
+
+def _unplaced(topic: Topic) -> str:
+    """Whether something is wrong with what stands around a message's value."""
+    return (
+        f"mark is not null or coalesce(topic <> {text_literal(topic.name)}, false)"
+        " or _partition is null or _offset is null or _kafka_timestamp is null"
+        " or (value is null and present is null)"
+    )
+
+
+def _problem(topic: Topic) -> str:
+    """What is wrong with a message, as a struct or NULL: the first of these that holds."""
+    whole = text_literal("is not a whole number from 0")
+    fit = text_literal(f" bytes; at most {LONGEST_MESSAGE:,} fit into a column")
+    cases = (
+        # condition, field, value, rule, reason
+        ("mark is not null", "", "null", "message_is_readable", "mark"),
+        (
+            f"topic <> {text_literal(topic.name)}",
+            "topic",
+            "topic",
+            "message_is_of_the_topic",
+            f"'is not ' || {text_literal(topic.name)}",
+        ),
+        ("_partition is null", "partition", '"partition"', "partition_is_integer", whole),
+        ("_offset is null", "offset", '"offset"', "offset_is_integer", whole),
+        (
+            '_kafka_timestamp is null and "timestamp" is not null',
+            "timestamp",
+            '"timestamp"',
+            "timestamp_is_timestamp",
+            "'is neither milliseconds since 1970 nor an ISO 8601 time'",
+        ),
+        ("value is null and present is null", "value", "null", "value_is_there", "'is missing'"),
+        (
+            "false" if topic.tombstones else "value is null",
+            "value",
+            "null",
+            "tombstone",
+            text_literal(f"a tombstone, which {topic.contract.name} has no place for"),
+        ),
+        (
+            f"strlen(value) > {LONGEST_MESSAGE}",
+            "value",
+            "value",
+            "message_fits",
+            f"'has ' || strlen(value) || {fit}",
+        ),
+        (
+            "value is not null and not readable",
+            "value",
+            "value",
+            "message_is_an_object",
+            "'is not a JSON object'",
+        ),
+    )
+    found = [
+        f"when {condition} then {{field: {text_literal(field) if field else 'null'},"
+        f" value: left({value}, {KEPT}), rule: {text_literal(rule)},"
+        f" reason: {text_literal(f'{field}: ' if field else '')} || {reason}}}"
+        for condition, field, value, rule, reason in cases
+    ]
+    return f"case {' '.join(found)} end"
+
+
+def _drop_repeated(connection: duckdb.DuckDBPyConnection) -> int:
+    """Drop messages whose offset stands in the table before them; how many there were."""
+    (repeated,) = connection.execute(
+        "select count(place) - count(distinct place) from"
+        " (select _offset + (cast(_partition as hugeint) << 64) as place from taken_apart)"
+    ).fetchall()[0]
+    if repeated:
+        connection.execute(
+            "delete from taken_apart where rowid in (select rowid from taken_apart"
+            " where _offset is not null and _partition is not null qualify"
+            " row_number() over (partition by _partition, _offset order by _line, rowid) > 1)"
+        )
+    return int(repeated)
+
+
+def _ranges(connection: duckdb.DuckDBPyConnection) -> dict[str, list[int]]:
+    """First and last offset of each partition in the table."""
+    rows = connection.execute(
+        "select _partition, min(_offset), max(_offset) from taken_apart"
+        " where _partition is not null and _offset is not null group by 1 order by 1"
+    ).fetchall()
+    return {str(partition): [first, last] for partition, first, last in rows}
+
+
+def _drop_landed(
+    connection: duckdb.DuckDBPyConnection,
+    topic: Topic,
+    ranges: Mapping[str, list[int]],
+    landed: list[Landed],
+    area: LandingArea,
+) -> int:
+    """Drop messages whose offset has landed in another batch; how many there were."""
+    table = topic.contract.name
+    overlapping = [
+        batch
+        for batch in landed
+        if batch.position.get(_TOPIC) == topic.name
+        and _overlap(batch.position.get(_RANGES, {}), ranges)
+    ]
+    keys = []
+    for batch in overlapping:
+        good = text_literal(area.path(table, batch.batch))
+        keys.append(f"select _partition, _offset from read_parquet({good})")
+        if batch.rejected:
+            bad = text_literal(area.path(QUARANTINE, f"{table}/{batch.batch}"))
+            keys.append(f'select "partition", message_offset from read_parquet({bad})')
+    if not keys:
+        return 0
+    # ranges have gaps, so the offsets themselves are compared
+    (dropped,) = connection.execute(
+        "delete from taken_apart where exists (from (" + " union all ".join(keys) + ") as landed"
+        " where landed._partition = taken_apart._partition"
+        " and landed._offset = taken_apart._offset)"
+    ).fetchall()[0]
+    return int(dropped)
+
+
+def _overlap(some: Mapping[str, list[int]], others: Mapping[str, list[int]]) -> bool:
+    return any(
+        partition in others and first <= others[partition][1] and last >= others[partition][0]
+        for partition, (first, last) in some.items()
+    )
+
+
+def _unknown_fields(connection: duckdb.DuckDBPyConnection, topic: Topic) -> list[str]:
+    """Fields that messages have and the contract has not, in people's words."""
+    known = {column.name for column in topic.contract.source_columns} | topic.payload_only
+    listed = ", ".join(text_literal(name) for name in sorted(known)) or "''"
+    rows = connection.execute(
+        "select field, sum(messages) from (select unnest(fields) as field, messages from"
+        " (select json_keys("
+        f"case when {PROBLEM} is null and document is not null then _payload end) as fields,"
+        " count(*) as messages from taken_apart group by 1))"
+        f" where field not in ({listed}) group by 1 order by 2 desc, 1 limit {_MOST_DRIFT}"
+    ).fetchall()
+    return [
+        f"field {field[:100]!r} is not in the contract ({int(messages):,} messages)"
+        for field, messages in rows
+    ]
