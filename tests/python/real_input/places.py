@@ -31,6 +31,7 @@ FIRST_RIDER = 4_000_000
 _MONDAY = datetime(2012, 4, 2)
 _WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 _UNKNOWN = -999
+_GEOHASH_LETTERS = "0123456789bcdefghjkmnpqrstuvwxyz"
 
 
 @dataclass(frozen=True)
@@ -144,11 +145,13 @@ class MovieLens:
 
     # what must come out, straight from the file
 
-    def by_place(self) -> dict[str, tuple[int, Decimal]]:
-        """By place: ratings, and their sum in stars."""
+    def by_place(self, since: int = 0) -> dict[str, tuple[int, Decimal]]:
+        """By place: ratings since a time (epoch seconds), and their sum in stars."""
         counts: Counter[str] = Counter()
         sums: defaultdict[str, Decimal] = defaultdict(Decimal)
         for rating in self.ratings:
+            if int(rating["timestamp"]) < since:
+                continue
             place = f"movie-{rating['movieId']}"
             counts[place] += 1
             sums[place] += Decimal(rating["rating"])
@@ -224,6 +227,37 @@ class CitiBike:
                     {"path": str(self.path)},
                 ).fetchall()
             )
+
+    def positions_by_cell(self) -> Counter[str]:
+        """Starts and ends by the geohash, seven characters long, of where they were."""
+        with duckdb.connect() as connection:
+            positions = connection.execute(
+                "select lat_start, lon_start from read_parquet($path)"
+                " union all select lat_end, lon_end from read_parquet($path)",
+                {"path": str(self.path)},
+            ).fetchall()
+        cells = {position: _geohash(*position, 7) for position in set(positions)}
+        return Counter(cells[position] for position in positions)
+
+
+def _geohash(lat: float, lng: float, length: int) -> str:
+    """By halving, bit by bit, as the geohash is defined."""
+    south, north, west, east = -90.0, 90.0, -180.0, 180.0
+    letters = []
+    for letter in range(length):
+        number = 0
+        for bit in range(5):
+            if (5 * letter + bit) % 2 == 0:
+                middle = (west + east) / 2
+                high = lng >= middle
+                west, east = (middle, east) if high else (west, middle)
+            else:
+                middle = (south + north) / 2
+                high = lat >= middle
+                south, north = (middle, north) if high else (south, middle)
+            number = 2 * number + high
+        letters.append(_GEOHASH_LETTERS[number])
+    return "".join(letters)
 
 
 def _checked_in_at(checkin: dict[str, str]) -> datetime:

@@ -101,21 +101,23 @@ class Vega:
             bars[month["symbol"], _first_of_month(month)] = (price, price, price, price, 0)
         return bars
 
-    def weather(self) -> dict[tuple[str, datetime], tuple[Decimal, Decimal, str | None]]:
-        """By city and time: temperature (°C), wind (m/s) and condition."""
-        reports: dict[tuple[str, datetime], tuple[Decimal, Decimal, str | None]] = {
+    def weather(self) -> dict[tuple[str, datetime], tuple[float, float, str | None, float | None]]:
+        """By city and time: temperature (°C), wind (m/s), condition and pressure (mbar)."""
+        reports: dict[tuple[str, datetime], tuple[float, float, str | None, float | None]] = {
             (day["location"], datetime.fromisoformat(day["date"]) + timedelta(hours=12)): (
-                Decimal(day["temp_max"]),
-                Decimal(day["wind"]),
+                float(day["temp_max"]),
+                float(day["wind"]),
                 day["weather"],
+                None,
             )
             for day in self.days
         }
         for hour in self.hours:
             reports["Seattle", datetime.fromisoformat(hour["date"])] = (
-                Decimal(hour["temperature"]),
-                Decimal(hour["wind"]),
+                float(hour["temperature"]),
+                float(hour["wind"]),
                 None,
+                float(hour["pressure"]),
             )
         return reports
 

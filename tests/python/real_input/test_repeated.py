@@ -1,0 +1,21 @@
+"""Running again over the same input changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+from real_input.pipeline import Run
+
+pytestmark = pytest.mark.real_input
+
+
+def test_a_second_run_lands_and_loads_nothing(second_run: Run) -> None:
+    assert second_run.summary["loaded"] == {}
+    assert sum(outcome["landed"] for outcome in second_run.summary["sources"]) == 0
+
+
+def test_a_second_run_leaves_the_landed_files_as_they_are(run: Run, second_run: Run) -> None:
+    assert second_run.landed == run.landed
+
+
+def test_a_second_run_leaves_every_row_of_every_table_as_it_is(run: Run, second_run: Run) -> None:
+    assert second_run.contents() == run.contents()
