@@ -43,7 +43,7 @@ def extract(source: Source, context: Context) -> Iterator[Outcome]:
         Unavailable: a file cannot be read.
         LandingAreaFull: no room; the parts that had landed stay.
     """
-    contract = _contract(source, context)
+    contract = contract_of(source, context)
     if context.tables is not None and contract.name not in context.tables:
         return
     settings = source.settings
@@ -152,7 +152,12 @@ def _text(path: Path, encoding: str | None) -> Text:
         raise UnusableInput(f"{encoding!r} is no encoding", hint="e.g. utf-8 or cp1252") from None
 
 
-def _contract(source: Source, context: Context) -> Contract:
+def contract_of(source: Source, context: Context) -> Contract:
+    """The contract of the raw table that a source's files land in.
+
+    Raises:
+        UnusableInput: the source names none, or one without a contract.
+    """
     table = source.settings.get("table")
     if not table:
         raise UnusableInput(

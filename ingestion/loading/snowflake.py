@@ -1,0 +1,311 @@
+"""The raw schema on Snowflake: files are PUT on an internal stage and copied into the tables.
+
+The statements are rendered by functions, so that they can be read and tested without an account.
+Identifiers are written in upper case, which is what unquoted names mean there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from ingestion.bookkeeping import CLOCK, LOAD_HISTORY, LOADED_AT
+from ingestion.loading import FileNotLoadable, LandedFile, Loaded, RowsLost
+from waypoint.contracts.model import RAW
+from waypoint.errors import Unavailable, UnusableInput
+from waypoint.project import Project
+
+#: The stage that landed files are put on; its paths are those of the landing area.
+STAGE = "landing"
+#: How many files one COPY statement may name.
+MOST_FILES = 1000
+
+#: What stands in the environment, as in profiles.yml: the connector's argument and its variable.
+REQUIRED = {"account": "SNOWFLAKE_ACCOUNT", "user": "SNOWFLAKE_USER"}
+OPTIONAL = {
+    "password": "SNOWFLAKE_PASSWORD",
+    "authenticator": "SNOWFLAKE_AUTHENTICATOR",
+    "private_key_file": "SNOWFLAKE_PRIVATE_KEY_PATH",
+    "private_key_file_pwd": "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE",
+    "host": "SNOWFLAKE_HOST",
+}
+DEFAULTS = {
+    "role": ("SNOWFLAKE_ROLE", "TRANSFORMER"),
+    "warehouse": ("SNOWFLAKE_WAREHOUSE", "TRANSFORMING"),
+    "database": ("SNOWFLAKE_DATABASE", "WAYPOINT"),
+}
+
+
+def connection_arguments(environment: Mapping[str, str]) -> dict[str, str]:
+    """The connector's arguments, from the variables that profiles.yml reads, too.
+
+    Raises:
+        UnusableInput: a variable that is needed is not set.
+    """
+    missing = [name for name in REQUIRED.values() if not environment.get(name)]
+    if missing:
+        raise UnusableInput(
+            f"the target snowflake needs {', '.join(missing)}",
+            hint="set the variables, or use the target duckdb",
+        )
+    found = {argument: environment[name] for argument, name in REQUIRED.items()}
+    found |= {arg: environment[name] for arg, name in OPTIONAL.items() if environment.get(name)}
+    if "private_key_file" in found and "authenticator" not in found:
+        found["authenticator"] = "SNOWFLAKE_JWT"
+    return found | {arg: environment.get(n) or value for arg, (n, value) in DEFAULTS.items()}
+
+
+@contextmanager
+def connected(project: Project) -> Iterator[SnowflakeWarehouse]:
+    """The account that the environment names.
+
+    Raises:
+        UnusableInput: a variable or the connector is missing.
+        Unavailable: it cannot be reached, or refuses the credentials.
+    """
+    arguments = connection_arguments(os.environ)
+    try:
+        import snowflake.connector as connector
+    except ImportError:
+        raise UnusableInput(
+            "the Snowflake connector is not installed", hint="run `make setup`"
+        ) from None
+    try:
+        connection = connector.connect(
+            **arguments,
+            timezone="UTC",
+            autocommit=True,
+            session_parameters={"QUERY_TAG": "waypoint"},
+        )
+    except connector.errors.Error as error:
+        raise Unavailable(
+            f"Snowflake account {arguments['account']} cannot be reached: {_words(error)}",
+            hint="check the SNOWFLAKE_* variables and the network",
+        ) from None
+    try:
+        yield SnowflakeWarehouse(connection, connector.errors.Error)
+    finally:
+        connection.close()
+
+
+# statements
+
+
+def name(identifier: str) -> str:
+    """An identifier as Snowflake stores it."""
+    return '"' + identifier.upper().replace('"', '""') + '"'
+
+
+def relation(table: str) -> str:
+    return f"{name(RAW)}.{name(table)}"
+
+
+def literal(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def moment(time: datetime) -> str:
+    return f"{literal(time.isoformat(sep=' '))}::timestamp_ntz"
+
+
+def create_schema() -> list[str]:
+    """What must be there before any table: the schema and the stage."""
+    return [
+        f"create schema if not exists {name(RAW)}",
+        f"create stage if not exists {relation(STAGE)}",
+    ]
+
+
+def create_table(table: str, columns: Mapping[str, str]) -> str:
+    listed = ", ".join(f"{name(column)} {_type(kind)}" for column, kind in columns.items())
+    return f"create table if not exists {relation(table)} ({listed})"
+
+
+def add_column(table: str, column: str, kind: str) -> str:
+    return f"alter table {relation(table)} add column if not exists {name(column)} {_type(kind)}"
+
+
+def put(file: LandedFile) -> str:
+    """Upload a landed file; one that is on the stage already is left as it is."""
+    folder = Path(file.name).parent.as_posix()
+    return (
+        f"put {literal(file.path.resolve().as_uri())} {literal(f'@{RAW}.{STAGE}/{folder}')}"
+        " auto_compress = false overwrite = false"
+    )
+
+
+def copy_into(table: str, files: Sequence[LandedFile]) -> str:
+    """Copy staged files into their table by the names of their columns.
+
+    Which files are loaded is said by the history that the same transaction writes, hence `force`:
+    Snowflake's own memory of files ends after 64 days, and need not be undone by a rollback.
+    """
+    listed = ", ".join(literal(Path(file.name).relative_to(table).as_posix()) for file in files)
+    return (
+        f"copy into {relation(table)} from {literal(f'@{RAW}.{STAGE}/{table}/')}"
+        f" files = ({listed})"
+        " file_format = (type = parquet use_logical_type = true)"
+        " match_by_column_name = case_insensitive"
+        " on_error = abort_statement force = true"
+    )
+
+
+def stamp(table: str, loaded_at: datetime) -> str:
+    """Give the rows that were just copied their load time."""
+    return (
+        f"update {relation(table)} set {name(LOADED_AT)} = {moment(loaded_at)}"
+        f" where {name(LOADED_AT)} is null"
+    )
+
+
+def count_loaded(table: str, column: str, loaded_at: datetime) -> str:
+    """How many rows a scan finds of one load."""
+    return (
+        f"select count(case when {name(column)} is null then 0 else 1 end)"
+        f" from {relation(table)} where {name(LOADED_AT)} = {moment(loaded_at)}"
+    )
+
+
+def list_in_history(file: LandedFile, rows: int, loaded_at: datetime) -> str:
+    columns = ", ".join(name(c) for c in ("file", "table_name", "batch", "row_count", "loaded_at"))
+    return (
+        f"insert into {relation(LOAD_HISTORY)} ({columns}) values ({literal(file.name)},"
+        f" {literal(file.table)}, {literal(file.batch)}, {rows}, {moment(loaded_at)})"
+    )
+
+
+def set_clock(clock: datetime | None) -> list[str]:
+    statements = [f"delete from {relation(CLOCK)}"]
+    if clock is not None:
+        statements.append(
+            f"insert into {relation(CLOCK)} ({name('as_of')}) values ({moment(clock)})"
+        )
+    return statements
+
+
+def _type(kind: str) -> str:
+    return "timestamp_ntz" if kind == "timestamp" else kind
+
+
+class SnowflakeWarehouse:
+    """`RawWarehouse` on a connection of the Snowflake connector."""
+
+    def __init__(self, connection: Any, error: type[Exception]) -> None:
+        self._connection = connection
+        self._error = error
+
+    def prepare(self, tables: Mapping[str, Mapping[str, str]]) -> None:
+        for statement in create_schema():
+            self._run(statement)
+        existing = self._columns()
+        for table, columns in tables.items():
+            if table not in existing:
+                self._run(create_table(table, columns))
+                continue
+            for column, kind in columns.items():
+                if column not in existing[table]:
+                    self._run(add_column(table, column, kind))
+
+    def loaded_files(self) -> frozenset[str]:
+        rows = self._run(f"select {name('file')} from {relation(LOAD_HISTORY)}")
+        return frozenset(file for (file,) in rows)
+
+    def newest_load(self) -> datetime | None:
+        found = self._run(f"select max({name('loaded_at')}) from {relation(LOAD_HISTORY)}")
+        newest: datetime | None = found[0][0]
+        return newest
+
+    def load(self, files: list[LandedFile], loaded_at: datetime, clock: datetime | None) -> Loaded:
+        columns = self._columns()
+        rows: dict[str, int] = {}
+        for file in files:
+            self._run(put(file))
+        self._run("begin")
+        try:
+            for table, group in groupby(files, key=lambda file: file.table):
+                rows[table] = self._load_table(table, list(group), loaded_at, columns[table])
+            for statement in set_clock(clock):
+                self._run(statement)
+            self._run("commit")
+        except BaseException:
+            self._run("rollback")
+            raise
+        return Loaded(len(files), rows, loaded_at if files else None)
+
+    def row_counts(self) -> Mapping[str, int]:
+        counts = {}
+        for table, columns in self._columns().items():
+            column = name(next(iter(columns)))
+            query = f"select count(case when {column} is null then 0 else 1 end)"
+            counts[table] = int(self._run(f"{query} from {relation(table)}")[0][0])
+        return counts
+
+    def _load_table(
+        self, table: str, files: list[LandedFile], loaded_at: datetime, columns: list[str]
+    ) -> int:
+        expected = _rows(table, files, columns)
+        for start in range(0, len(files), MOST_FILES):
+            try:
+                self._run(copy_into(table, files[start : start + MOST_FILES]))
+            except Unavailable as error:
+                raise FileNotLoadable(
+                    f"{RAW}.{table}: {error}; nothing was loaded",
+                    hint=f"mend contracts/{RAW}/{table}.yaml, or land the file's rows again",
+                ) from None
+        self._run(stamp(table, loaded_at))
+        found = int(self._run(count_loaded(table, columns[0], loaded_at))[0][0])
+        if found != sum(expected.values()):
+            raise RowsLost(
+                f"{RAW}.{table}: {sum(expected.values()):,} rows were loaded but a scan finds"
+                f" {found:,}; the load was taken back",
+                hint="run `waypoint load` again",
+            )
+        for file in files:
+            self._run(list_in_history(file, expected[file.name], loaded_at))
+        return found
+
+    def _columns(self) -> dict[str, list[str]]:
+        """The columns of each table of the schema, in lower case."""
+        rows = self._run(
+            "select table_name, column_name from information_schema.columns"
+            f" where table_schema = {literal(RAW.upper())} order by table_name, ordinal_position"
+        )
+        columns: dict[str, list[str]] = {}
+        for table, column in rows:
+            columns.setdefault(table.lower(), []).append(column.lower())
+        return columns
+
+    def _run(self, statement: str) -> list[Any]:
+        try:
+            with self._connection.cursor() as cursor:
+                return list(cursor.execute(statement).fetchall())
+        except self._error as error:
+            raise Unavailable(
+                f"Snowflake: {_words(error)}", hint="run the same command again"
+            ) from None
+
+
+def _rows(table: str, files: list[LandedFile], columns: list[str]) -> dict[str, int]:
+    """The rows of each file by its name, having checked that the table has their columns."""
+    import pyarrow.parquet as pq
+
+    rows = {}
+    for file in files:
+        footer = pq.read_metadata(file.path)
+        for column in footer.schema.names:
+            if column.lower() not in columns:
+                raise FileNotLoadable(
+                    f"{file.path}: {RAW}.{table} has no column {column!r}; nothing was loaded",
+                    hint=f"add it to contracts/{RAW}/{table}.yaml, or land the file's rows again",
+                )
+        rows[file.name] = footer.num_rows
+    return rows
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(getattr(error, "msg", None) or error).split())
