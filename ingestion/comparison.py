@@ -6,7 +6,7 @@ of a row is the one in the file that sorts last.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import duckdb
 from ingestion.batches import land_query
 from ingestion.bookkeeping import QUARANTINE
 from ingestion.engine import quoted, text_literal
-from ingestion.footers import Landed
+from ingestion.footers import Landed, read_footer
 from ingestion.landing import LandingArea
 from ingestion.validation import Validation, validation
 from waypoint.contracts.model import Contract
@@ -61,6 +61,14 @@ def next_batch(files: Sequence[Path], source: str) -> str:
     return f"{source}-{last + 1:0{_DIGITS}}"
 
 
+def recent_files(files: Sequence[Path], is_before: Callable[[Landed], bool]) -> list[Path]:
+    """The newest of `files` (oldest first), back to the first whose footer `is_before`."""
+    for place in range(len(files) - 1, -1, -1):
+        if is_before(read_footer(files[place])):
+            return list(files[place + 1 :])
+    return list(files)
+
+
 def land_changes(
     connection: duckdb.DuckDBPyConnection,
     query: str,
@@ -82,12 +90,14 @@ def land_changes(
 
     Rows are compared by the contract's columns; a row that was rejected before and would be again,
     with the same payload, is not new either. Where the read is `complete`, landed rows whose key
-    it lacks are landed once more, with their last known values and `_deleted` true.
+    it lacks are landed once more, with their last known values and `_deleted` true. Where there is
+    nothing to compare with, all rows land, in one pass.
 
     Args:
         connection: an engine; temporary tables are left in it.
-        query: a select over a local relation, with the contract's columns, `_payload` (the row as
-            the source sent it) and `_row`, which tells its rows apart.
+        query: a select with the contract's columns and `_payload`, the row as the source sent it;
+            where there are files to compare with, over a local relation (it runs several times)
+            and with `_row`, which tells its rows apart.
         contract: of the raw table.
         source: the source's name.
         batch: from `next_batch`.
@@ -100,6 +110,21 @@ def land_changes(
         position: see `ingestion.batches.land_query`, as are `drift` and `document`.
         unchanged: rows that the caller has left out already.
     """
+    deleted = f", false as {quoted(DELETED)}" if tells_deletions(contract) else ""
+    if not files:
+        landed = land_query(
+            connection,
+            f"select *{deleted} from ({query})",
+            contract=contract,
+            source=source,
+            batch=batch,
+            area=area,
+            position=position,
+            drift=drift,
+            unchanged=unchanged,
+            document=document,
+        )
+        return Changes(landed, landed.read, landed.unchanged)
     described = connection.execute(f"describe {query}").fetchall()
     types = {name: str(kind) for name, kind, *_ in described}
     checked = validation(contract, query, types, document=document)
@@ -113,7 +138,6 @@ def land_changes(
     settled = _count(connection, "from settled_rows")
     if fetched == settled and not gone:
         return Changes(None, fetched + unchanged, settled + unchanged, notes)
-    deleted = f", false as {quoted(DELETED)}" if tells_deletions(contract) else ""
     new = (
         f"select fetched.*{deleted}"
         f" from ({query}) fetched anti join settled_rows using ({quoted(ROW)})"

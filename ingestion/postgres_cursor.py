@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ingestion.comparison import recent_files
 from ingestion.engine import quoted
-from ingestion.footers import read_footer
+from ingestion.footers import Landed
 from ingestion.postgres_columns import SourceColumn, identifier, kind, moment
 from waypoint.contracts.model import Contract
 from waypoint.contracts.reading import duration
@@ -153,10 +154,11 @@ class Part:
         """Those of a table's landed files, oldest first, that can hold one of these rows."""
         if not self.cursor.column.not_null:
             return files
-        for place in range(len(files) - 1, -1, -1):
-            position = self.cursor.position(read_footer(files[place]).position)
-            if position is None or position.beyond:
-                return files
-            if position.value < self.start:  # type: ignore[operator]
-                return files[place + 1 :]
-        return files
+        return recent_files(files, self._is_before)
+
+    def _is_before(self, landed: Landed) -> bool:
+        """Whether neither this batch nor any before it can hold one of these rows."""
+        position = self.cursor.position(landed.position)
+        if position is None or position.beyond:
+            return False
+        return position.value < self.start  # type: ignore[operator,no-any-return]

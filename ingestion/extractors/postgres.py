@@ -26,16 +26,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ingestion.batches import land_query
 from ingestion.comparison import (
-    DELETED,
     ROW,
     Changes,
     land_changes,
     landed_files,
     next_batch,
     row_payload,
-    tells_deletions,
 )
 from ingestion.engine import quoted
 from ingestion.extraction import Context, Outcome, Source
@@ -246,24 +243,13 @@ def _land(
     contract = task.contract
     names = [item.column.name for item in reading.readings]
     with database.streaming() as engine:
-        if not files:
-            # nothing to compare with: straight from the database into the file
-            deleted = f", false as {quoted(DELETED)}" if tells_deletions(contract) else ""
-            landed = land_query(
-                engine,
-                f"select *, {row_payload(names)}{deleted} from ({rows})",
-                contract=contract,
-                source=source.name,
-                batch=next_batch(files, source.name),
-                area=context.area,
-                position=position,
-                drift=reading.drift,
-            )
-            return Changes(landed, landed.read, landed.unchanged)
-        engine.execute(f"create or replace temp table fetched as {rows}")
+        query = f"select *, {row_payload(names)} from ({rows})"
+        if files:
+            engine.execute(f"create or replace temp table fetched as {rows}")
+            query = f"select *, {row_payload(names)}, rowid as {quoted(ROW)} from fetched"
         return land_changes(
             engine,
-            f"select *, {row_payload(names)}, rowid as {quoted(ROW)} from fetched",
+            query,
             contract=contract,
             source=source.name,
             batch=next_batch(files, source.name),

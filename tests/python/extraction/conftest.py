@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 import psycopg
 import pytest
-
-sys.path.append(str(Path(__file__).parent))
-
-from extraction_world import Shop, Warehouse
+from extraction.world import Shop, Warehouse
 
 from waypoint.services.postgres import Postgres, running
 

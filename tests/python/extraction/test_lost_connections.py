@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
-from extraction_world import Shop, Warehouse, column
+from extraction.world import Shop, Warehouse, column
 
 from ingestion import postgres_snapshot
 from ingestion.extraction import Source

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from extraction_world import Shop, Warehouse, column
+from extraction.world import Shop, Warehouse, column
 
 from ingestion.extraction import Outcome
 from ingestion.extractors.postgres import TablesNotExtracted, extract
