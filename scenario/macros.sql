@@ -18,10 +18,23 @@ create macro is_kept(stream, key, moment) as
 create macro day_of_play(moment) as
     datediff('day', play.start(), moment);
 
+-- Whether something of a dirty day is one of the few that are wrong.
+create macro is_dirtied(stream, key) as
+    chance(stream || ' is dirty', key) < setting.dirty_share();
+
 -- Whether a time lies in the dirty day that is so many days into the period, or comes round again
 -- after as many weeks as `dirty_days_repeat_after` days are.
 create macro is_dirty(moment, day) as
     day_of_play(moment) % setting.dirty_days_repeat_after() = day;
+
+-- A message as it is in the domain's dirty day: a share of them with one of the `patches` applied
+-- (JSON; a null takes a field away).
+create macro dirtied(message, stream, key, moment, dirty_day, patches) as
+    case
+        when is_dirty(moment, dirty_day) and is_dirtied(stream, key)
+        then json_merge_patch(message, pick(stream || ' dirt', key, patches)::json)
+        else message
+    end;
 
 -- rows that are touched now and again: every `step` seconds, each row at its own moment; in the
 -- thinned part of the period only one time in `history_touches_one_in`

@@ -3,6 +3,14 @@ with wanted as (
     select product_id, happened_at from product_moments
     union
     select product_id, before_at as happened_at from product_moments where before_at is not null
+),
+
+described as (
+    select
+        *,
+        is_dirty(happened_at, setting.dirty_day_commerce())
+            and is_dirtied('product', hash(product_id, happened_at)) as is_dirty
+    from wanted
 )
 
 select
@@ -12,10 +20,16 @@ select
         'Waterproof', 'Quiet'
     ])
     || ' ' || product_noun(product_id) as name,
-    product_category(product_id) as category,
-    pick('brand', product_id, [
-        'Northway', 'Calima', 'Fernweh', 'Tramontana', 'Kestrel', 'Wanderly', 'Oru', 'Baltic'
-    ]) as brand,
+    case
+        when is_dirty then upper(product_category(product_id)) || ' '
+        else product_category(product_id)
+    end as category,
+    case
+        when not is_dirty
+        then pick('brand', product_id, [
+            'Northway', 'Calima', 'Fernweh', 'Tramontana', 'Kestrel', 'Wanderly', 'Oru', 'Baltic'
+        ])
+    end as brand,
     round(product_euros(product_id, happened_at) * 100)::bigint as price_cents,
     -- sold evenly until it is refilled
     floor(
@@ -27,4 +41,4 @@ select
     )::bigint as stock,
     later(play.start(), -86400 * whole('on sale', product_id, 30, 900)) as created_at,
     happened_at as updated_at
-from wanted
+from described

@@ -71,27 +71,12 @@ with said as (
     from event_steps
     union all
     select * from booking_news
-)
+),
 
-select
-    arrived_at,
-    user_id::varchar as key,
-    case
-        -- a release of the mobile app that sends more than the contract knows
-        when
-            app_type = 'mobile'
-            and happened_at > play.opened() - to_hours(setting.drift_hours_before_end())
-            then to_json({
-                'event_id': uuid_of('app event', event_key),
-                'event_type': event_type,
-                'user_id': user_id,
-                'session_id': session_id,
-                'app_type': app_type,
-                'timestamp': iso(happened_at),
-                'properties': properties,
-                'experiment': pick('experiment', user_id, ['control', 'new_checkout'])
-            })
-        else to_json({
+sent as (
+    select
+        *,
+        to_json({
             'event_id': uuid_of('app event', event_key),
             'event_type': event_type,
             'user_id': user_id,
@@ -99,6 +84,41 @@ select
             'app_type': app_type,
             'timestamp': iso(happened_at),
             'properties': properties
-        })
-    end as value
-from said
+        }) as message
+    from said
+),
+
+-- a release of the mobile app that sends more than the contract knows
+released as (
+    select
+        * replace (
+            case
+                when
+                    app_type = 'mobile'
+                    and happened_at > play.opened() - to_hours(setting.drift_hours_before_end())
+                then json_merge_patch(
+                    message,
+                    to_json({
+                        'experiment': pick('experiment', user_id, ['control', 'new_checkout'])
+                    })
+                )
+                else message
+            end as message
+        )
+    from sent
+)
+
+select
+    arrived_at,
+    user_id::varchar as key,
+    dirtied(message, 'app event', event_key, happened_at, setting.dirty_day_behaviour(), [
+        '{"app_type": "Mobile"}',
+        '{"user_id": "unknown"}',
+        '{"timestamp": "1970-01-01T00:00:03.000Z"}',
+        '{"session_id": null}',
+        '{"properties": null}',
+        '{"properties": {"country": "nl"}}',
+        '{"properties": {"processing_ms": "12 ms"}}',
+        '{"properties": {"price": "-"}}'
+    ]) as value
+from released

@@ -39,57 +39,70 @@ keyed as (
         operation = 'SNAPSHOT' or chance('is native', change_key) < setting.native_changes()
             as is_native
     from changes
+),
+
+sent as (
+    select
+        *,
+        case
+            when is_native then to_json({
+                'before': before_values,
+                'after': after_values,
+                'source': {
+                    'version': '3.7.0.Final',
+                    'connector': 'postgresql',
+                    'name': 'travel_booking',
+                    'ts_ms': epoch_ms(
+                        case when operation = 'SNAPSHOT' then play.start() else happened_at end
+                    ),
+                    'snapshot': case when operation = 'SNAPSHOT' then 'true' else 'false' end,
+                    'db': 'travel_booking',
+                    'schema': 'public',
+                    'table': table_name,
+                    'txId': 700 + (epoch_ms(happened_at) // 1000) % 100000000,
+                    'lsn': epoch_ms(happened_at) * 8
+                },
+                'op': case operation
+                    when 'SNAPSHOT' then 'r'
+                    when 'INSERT' then 'c'
+                    when 'UPDATE' then 'u'
+                    else 'd'
+                end,
+                'ts_ms': epoch_ms(captured_at)
+            })
+            else to_json({
+                'change_id': uuid_of('change', change_key),
+                'table_name': 'public.' || table_name,
+                'operation': operation,
+                'primary_key': {'id': id},
+                'before_values': before_values,
+                'after_values': after_values,
+                'timestamp': iso(happened_at),
+                'source_database': 'travel_booking',
+                'debezium_metadata': {
+                    'source': {
+                        'connector': 'postgresql',
+                        'db': 'travel_booking',
+                        'schema': 'public'
+                    },
+                    'transaction_ts': iso(happened_at)
+                }
+            })
+        end as message
+    from keyed
 )
 
 select
     captured_at as arrived_at,
     key,
     case
-        when is_native then to_json({
-            'before': before_values,
-            'after': after_values,
-            'source': {
-                'version': '3.7.0.Final',
-                'connector': 'postgresql',
-                'name': 'travel_booking',
-                'ts_ms': epoch_ms(
-                    case when operation = 'SNAPSHOT' then play.start() else happened_at end
-                ),
-                'snapshot': case when operation = 'SNAPSHOT' then 'true' else 'false' end,
-                'db': 'travel_booking',
-                'schema': 'public',
-                'table': table_name,
-                'txId': 700 + (epoch_ms(happened_at) // 1000) % 100000000,
-                'lsn': epoch_ms(happened_at) * 8
-            },
-            'op': case operation
-                when 'SNAPSHOT' then 'r'
-                when 'INSERT' then 'c'
-                when 'UPDATE' then 'u'
-                else 'd'
-            end,
-            'ts_ms': epoch_ms(captured_at)
-        })
-        else to_json({
-            'change_id': uuid_of('change', change_key),
-            'table_name': 'public.' || table_name,
-            'operation': operation,
-            'primary_key': {'id': id},
-            'before_values': before_values,
-            'after_values': after_values,
-            'timestamp': iso(happened_at),
-            'source_database': 'travel_booking',
-            'debezium_metadata': {
-                'source': {
-                    'connector': 'postgresql',
-                    'db': 'travel_booking',
-                    'schema': 'public'
-                },
-                'transaction_ts': iso(happened_at)
-            }
-        })
+        when is_native then message
+        else dirtied(message, 'change', change_key, happened_at, setting.dirty_day_operations(), [
+            '{"timestamp": null}',
+            '{"debezium_metadata": null}'
+        ])
     end as value
-from keyed
+from sent
 union all
 select
     later(captured_at, 0.001) as arrived_at,

@@ -36,37 +36,53 @@ delayed as (
         end as metric
     from readings
     where happened_at > play.start()
+),
+
+sent as (
+    select
+        arrived_at,
+        'dev_' || lpad(device::varchar, 5, '0') as key,
+        reading_key,
+        happened_at,
+        to_json({
+            'reading_id': uuid_of('reading', reading_key),
+            'device_id': 'dev_' || lpad(device::varchar, 5, '0'),
+            'device_type': device_type,
+            'metric': metric,
+            'value': case metric
+                when 'battery' then round(
+                    100 * (1 - ((epoch(happened_at) / 86400 + device) / (20 + device % 30)) % 1), 1
+                )
+                when 'is_locked' then (chance('lock', reading_key) < 0.8)::integer
+                when 'temperature' then round(
+                    20.5 + 1.5 * sin(2 * pi() * (hour(happened_at) - 9) / 24)
+                    + walk('temperature', device, slot) * 0.05, 2
+                )
+                when 'humidity' then round(
+                    greatest(15, least(90, 45 + walk('humidity', device, slot) * 0.4)), 1
+                )
+                else round(greatest(0, 40 * (chance('tracker', reading_key) - 0.4)), 1)
+            end,
+            'unit': case metric
+                when 'temperature' then 'celsius'
+                when 'speed' then 'km/h'
+                when 'is_locked' then 'boolean'
+                else 'percent'
+            end,
+            'timestamp': iso(happened_at)
+        }) as message
+    from delayed
+    where arrived_at > play.reach() and arrived_at <= play.until()
 )
 
 select
     arrived_at,
-    'dev_' || lpad(device::varchar, 5, '0') as key,
-    to_json({
-        'reading_id': uuid_of('reading', reading_key),
-        'device_id': 'dev_' || lpad(device::varchar, 5, '0'),
-        'device_type': device_type,
-        'metric': metric,
-        'value': case metric
-            when 'battery' then round(
-                100 * (1 - ((epoch(happened_at) / 86400 + device) / (20 + device % 30)) % 1), 1
-            )
-            when 'is_locked' then (chance('lock', reading_key) < 0.8)::integer
-            when 'temperature' then round(
-                20.5 + 1.5 * sin(2 * pi() * (hour(happened_at) - 9) / 24)
-                + walk('temperature', device, slot) * 0.05, 2
-            )
-            when 'humidity' then round(
-                greatest(15, least(90, 45 + walk('humidity', device, slot) * 0.4)), 1
-            )
-            else round(greatest(0, 40 * (chance('tracker', reading_key) - 0.4)), 1)
-        end,
-        'unit': case metric
-            when 'temperature' then 'celsius'
-            when 'speed' then 'km/h'
-            when 'is_locked' then 'boolean'
-            else 'percent'
-        end,
-        'timestamp': iso(happened_at)
-    }) as value
-from delayed
-where arrived_at > play.reach() and arrived_at <= play.until()
+    key,
+    dirtied(message, 'reading', reading_key, happened_at, setting.dirty_day_operations(), [
+        '{"value": "offline"}',
+        '{"value": null}',
+        '{"value": -9999}',
+        '{"unit": null}',
+        '{"device_type": "Thermostat"}'
+    ]) as value
+from sent

@@ -19,38 +19,56 @@ days as (
 ),
 
 changes as (
-    select * from opened
+    select *, hash(place) as update_key from opened
     union all
     select
         place,
         case when chance('place closes', day_key) < 0.01 then 'closed' else 'updated' end as change,
-        happened_at
+        happened_at,
+        day_key as update_key
     from days
     where
         chance('place is updated', day_key) < setting.place_updates_a_day()
         and happened_at > play.start() + interval 2 hours
+),
+
+sent as (
+    select
+        later(happened_at, 0.5) as arrived_at,
+        place_id as key,
+        update_key,
+        happened_at,
+        to_json({
+            'event_id': uuid_of('place update', update_key),
+            'place_id': place_id,
+            'timestamp': iso(happened_at),
+            'change': change,
+            'name': name,
+            'category': category,
+            'city': city,
+            'country': country,
+            'location': {'lat': lat, 'lng': lng},
+            'rating': round(least(5, greatest(1, rating
+                + 0.4 * (chance('rating now', update_key) - 0.5))), 1),
+            'price_level': price_level,
+            'source': pick('place source', update_key, [
+                'google_maps', 'google_maps', 'foursquare', 'yelp', 'owner'
+            ])
+        }) as message
+    from changes
+    inner join places using (place)
+    where happened_at > play.reach() - interval 1 minute
 )
 
 select
-    later(happened_at, 0.5) as arrived_at,
-    place_id as key,
-    to_json({
-        'event_id': uuid_of('place update', hash(place, happened_at)),
-        'place_id': place_id,
-        'timestamp': iso(happened_at),
-        'change': change,
-        'name': name,
-        'category': category,
-        'city': city,
-        'country': country,
-        'location': {'lat': lat, 'lng': lng},
-        'rating': round(least(5, greatest(1, rating
-            + 0.4 * (chance('rating now', hash(place, happened_at)) - 0.5))), 1),
-        'price_level': price_level,
-        'source': pick('place source', hash(place, happened_at), [
-            'google_maps', 'google_maps', 'foursquare', 'yelp', 'owner'
-        ])
-    }) as value
-from changes
-inner join places using (place)
-where happened_at > play.reach() - interval 1 minute
+    arrived_at,
+    key,
+    dirtied(message, 'place update', update_key, happened_at, setting.dirty_day_travel(), [
+        '{"rating": 47}',
+        '{"country": "nl"}',
+        '{"location": null}',
+        '{"change": "renamed"}',
+        '{"category": null}',
+        '{"city": "LONDON "}'
+    ]) as value
+from sent
