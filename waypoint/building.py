@@ -19,7 +19,7 @@ from waypoint.errors import WaypointError
 from waypoint.project import DEFAULT_STATE, STATE_VARIABLE, TARGET_VARIABLE, Project
 from waypoint.warehouse import EMBEDDED, lock_conflict, reading, wait_for
 
-_DBT = [sys.executable, "-c", "from dbt.cli.main import cli; cli()"]
+_DBT = [sys.executable, "-m", "waypoint.dbt_process"]
 _FAILED = frozenset({"error", "fail", "runtime error", "partial success"})
 _UNIT_TEST = "unit_test"
 _SELECTING = ("-s", "-m", "--select", "--models", "--exclude", "--selector", "--resource-type")
@@ -202,7 +202,16 @@ def _run_dbt(project: Project, command: Sequence[str], watch: Callable[[Progress
     log = project.state / "logs"
     options = ["--target", project.target, "--target-path", str(target)]
     process = subprocess.Popen(
-        [*_DBT, "--log-format", "json", "--log-path", str(log), *command, *options],
+        [
+            *_DBT,
+            str(os.getpid()),
+            "--log-format",
+            "json",
+            "--log-path",
+            str(log),
+            *command,
+            *options,
+        ],
         cwd=project.root,
         env=_environment(project),
         stdin=subprocess.DEVNULL,
