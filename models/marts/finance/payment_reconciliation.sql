@@ -113,6 +113,14 @@ compared as (
     select * from of_charges
 ),
 
+-- most charges have a payment: only where there may be a row to replace do they come out as gone
+to_keep as (
+    select * from compared
+    {%- if not is_incremental() %}
+    where result <> 'gone'
+    {%- endif %}
+),
+
 final as (
     select
         -- ids
@@ -137,7 +145,7 @@ final as (
         {{ utc_day('created_at') }} as day,
         created_at,
         loaded_at
-    from compared
+    from to_keep
 )
 
 select * from final
