@@ -27,11 +27,13 @@ class Connected:
 
 
 def is_simulated(project: Project) -> bool:
-    """Whether the project's sources are to be simulated: it has a scenario, and none is connected.
+    """Whether the project's sources are to be simulated.
+
+    They are where none is connected, the project has a scenario, and nothing real has landed.
 
     Raises:
-        UnusableInput: the sources cannot be read; nothing is connected and there is no scenario;
-            or the state holds data of the other kind already.
+        UnusableInput: the sources cannot be read; one is connected while the state holds simulated
+            data; or nothing is connected, nothing has landed and there is no scenario.
     """
     from waypoint.simulator.play import played_until
 
@@ -43,19 +45,13 @@ def is_simulated(project: Project) -> bool:
             f"{', '.join(real)} is connected, but {project.state} holds simulated data",
             hint="set WAYPOINT_STATE to another folder for real data",
         )
-    if real:
-        return False
+    if real or (not played and LandingArea(project.landing_dir).tables()):
+        return False  # what has landed before can be built without any source
     if not project.scenario_dir.is_dir():
         missing = ", ".join(name for source in sources for name in source.missing)
         raise UnusableInput(
             "no source is connected" if sources else f"{project.sources_file} declares no source",
             hint=f"set the variables that connect them: {missing}" if missing else "",
-        )
-    if not played and LandingArea(project.landing_dir).tables():
-        raise UnusableInput(
-            f"no source is connected, and {project.state} holds real data, to which nothing"
-            " simulated is added",
-            hint="connect the sources again, or set WAYPOINT_STATE to another folder",
         )
     return True
 

@@ -8,29 +8,27 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from ingestion.extraction import Context, Outcome
-from ingestion.extractors import extractor
-from ingestion.landing import LandingArea, LandingAreaFull
+from ingestion.extraction import Context, Outcome, Source
+from ingestion.landing import LandingArea
 from ingestion.loading import Loaded, load_landed
+from ingestion.pull import FailedSource, pull
+from ingestion.sources import FOLDER_KINDS
 from waypoint.building import Built, Progress, build
 from waypoint.clock import advanced, now, parse_time, read_clock, store_clock
-from waypoint.connecting import Connected, connected_sources, is_simulated
-from waypoint.errors import UnusableInput, WaypointError
+from waypoint.connecting import connected_sources, is_simulated
+from waypoint.errors import UnusableInput
 from waypoint.project import Project
 from waypoint.publishing import Published, publish
 from waypoint.rejections import Rejection, read_rejections
 from waypoint.status import Status, read_status
 from waypoint.warehouse import EMBEDDED
-
-#: The steps in their order.
-STEPS = ("simulate", "extract", "load", "build", "publish", "page")
 
 
 @dataclass(frozen=True)
@@ -42,15 +40,6 @@ class Options:
     seed: int | None = None
     full_refresh: bool = False
     skip_page: bool = False
-
-
-@dataclass(frozen=True)
-class FailedSource:
-    """A source that could not be read to its end; what it had landed until then is kept."""
-
-    source: str
-    error: str
-    hint: str
 
 
 @dataclass
@@ -147,7 +136,9 @@ class _Steps:
             self.summary.simulated = connected.simulated
             self.summary.left_out = {s.name: s.missing for s in connected.left_out}
             with self.timed("extract"):
-                self._extract(connected)
+                self._read(s for s in connected.sources if s.kind not in FOLDER_KINDS)
+            with self.timed("land"):
+                self._read(s for s in connected.sources if s.kind in FOLDER_KINDS)
         self.summary.as_of = now(self.project)
 
     def _play(self) -> None:
@@ -199,7 +190,7 @@ class _Steps:
         _begun_file(self.project).write_text(json.dumps({self.options.advance: until.isoformat()}))
         return until
 
-    def _extract(self, connected: Connected) -> None:
+    def _read(self, sources: Iterable[Source]) -> None:
         context = Context(
             contracts=self.project.contracts,
             area=LandingArea(self.project.landing_dir),
@@ -208,17 +199,11 @@ class _Steps:
             full_refresh=self.options.full_refresh,
             report=lambda what, rows: self.watch.update(f"{what} {rows:,}"),
         )
-        context.area.clean()
-        for source in connected.sources:
-            try:
-                for outcome in extractor(source.kind)(source, context):
-                    self.summary.outcomes.append(outcome)
-            except LandingAreaFull:
-                raise
-            except WaypointError as error:
-                self.summary.failed_sources.append(
-                    FailedSource(source.name, str(error), error.hint)
-                )
+        for result in pull(sources, context):
+            if isinstance(result, FailedSource):
+                self.summary.failed_sources.append(result)
+            else:
+                self.summary.outcomes.append(result)
 
     def load(self) -> None:
         """Load what has landed, and see what was rejected."""

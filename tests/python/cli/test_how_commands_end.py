@@ -42,7 +42,7 @@ def test_help_does_not_load_what_is_heavy():
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
 
-    assert ended.stderr == ""
+    assert ended.stderr.strip() == ""
 
 
 def test_a_misspelt_command_is_answered_with_the_right_one(command_line):
@@ -138,7 +138,7 @@ def test_a_reader_that_goes_away_is_no_failure(tiny_project):
         text=True,
     )
 
-    assert ended.stderr == ""
+    assert ended.stderr.strip() == ""
 
 
 def test_ctrl_c_ends_a_build_in_order(tiny_project):
