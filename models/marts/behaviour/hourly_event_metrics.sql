@@ -16,7 +16,12 @@ countries as (
 located as (
     select
         events.*,
-        coalesce(countries.region, 'Unknown') as region
+        coalesce(countries.region, 'Unknown') as region,
+        -- amounts in different currencies are never added; XXX is ISO 4217's code for none
+        case
+            when events.event_type = 'payment_completed' then coalesce(events.currency, 'XXX')
+            else 'XXX'
+        end as paid_currency
     from events
     left join countries on events.country = countries.country_code
 ),
@@ -26,6 +31,7 @@ measured as (
         hour_at,
         event_type,
         region,
+        paid_currency as currency,
 
         cast(count(*) as bigint) as events,
         cast(count(distinct user_id) as bigint) as unique_users,
@@ -35,12 +41,13 @@ measured as (
         cast(percentile_cont(0.95) within group (order by processing_ms) as double)
             as processing_ms_p95,
 
-        cast(coalesce(sum(case when event_type = 'payment_completed' then price end), 0) as decimal(18,2))
-            as revenue,
+        cast(
+            coalesce(sum(case when event_type = 'payment_completed' then price end), 0) as decimal(18,4)
+        ) as revenue,
 
         max(loaded_at) as loaded_at
     from located
-    group by hour_at, event_type, region
+    group by hour_at, event_type, region, paid_currency
 )
 
 select * from measured

@@ -17,6 +17,7 @@ typed as (
         session_id,
         {{ json_text('properties', 'place_id') }} as place_id,
         try_cast({{ json_text('properties', 'booking_id') }} as bigint) as booking_id,
+        try_cast({{ json_text('properties', 'order_id') }} as bigint) as order_id,
 
         -- what and where
         event_type,
@@ -27,7 +28,7 @@ typed as (
         upper({{ json_text('properties', 'country') }}) as country,
 
         -- money and measures
-        try_cast({{ json_text('properties', 'price') }} as decimal(18,2)) as price,
+        try_cast({{ json_text('properties', 'price') }} as decimal(18,4)) as price,
         upper({{ json_text('properties', 'currency') }}) as currency,
         try_cast({{ json_text('properties', 'processing_ms') }} as decimal(18,3)) as processing_ms,
 

@@ -1,0 +1,70 @@
+"""The project's warehouse in a state of its own, for tests that build models with dbt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from dbt.cli.main import dbtRunner, dbtRunnerResult
+
+ROOT = Path(__file__).resolve().parents[3]
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DbtWarehouse:
+    """A warehouse below `state`, whose models are built by dbt in this process."""
+
+    state: Path
+    dbt: dbtRunner
+
+    @property
+    def file(self) -> Path:
+        return self.state / "warehouse" / "waypoint.duckdb"
+
+    @classmethod
+    def of_project(cls, state: Path) -> DbtWarehouse:
+        """A warehouse with nothing in it; WAYPOINT_STATE has to name `state`."""
+        (state / "warehouse").mkdir(parents=True)
+        parsed = cls(state, dbtRunner()).invoke("parse")
+        return cls(state, dbtRunner(manifest=parsed.result))
+
+    def invoke(self, *command: str) -> dbtRunnerResult:
+        """A dbt command; fails the test with what dbt says where it does not succeed."""
+        ended = self.dbt.invoke(
+            [*command, "--quiet"]
+            + ["--project-dir", str(ROOT), "--profiles-dir", str(ROOT)]
+            + ["--target-path", str(self.state / "target"), "--log-path", str(self.state / "logs")]
+        )
+        assert ended.success, ended.exception or [
+            f"{r.node.name}: {r.message}" for r in ended.result if r.status != "success"
+        ]
+        return ended
+
+    def insert(self, table: str, rows: Iterable[Row], loaded_at: datetime) -> None:
+        """Rows of one load into a raw table."""
+        with duckdb.connect(str(self.file)) as connection:
+            for row in rows:
+                values = {"_source": "test", "_batch": "test", **row, "_loaded_at": loaded_at}
+                marks = ", ".join("?" for _ in values)
+                connection.execute(
+                    f"insert into raw.{table} ({', '.join(values)}) values ({marks})",
+                    list(values.values()),
+                )
+
+    def tables(self) -> dict[str, list[tuple[Any, ...]]]:
+        """The rows of every table and view that dbt built, in an order that can be compared."""
+        with duckdb.connect(str(self.file)) as connection:
+            names = connection.execute(
+                "select table_schema || '.' || table_name from information_schema.tables"
+                " where table_schema in ('staging', 'marts', 'ml_features')"
+            ).fetchall()
+            return {
+                name: sorted(connection.execute(f"select * from {name}").fetchall(), key=repr)
+                for (name,) in names
+            }
