@@ -21,7 +21,7 @@ from ingestion.footers import Landed
 from ingestion.landing import LandingArea
 from ingestion.validation import PROBLEM_FIELDS, Validation, validation
 from waypoint.contracts.model import Contract
-from waypoint.errors import Unavailable
+from waypoint.errors import Unavailable, UnusableInput
 
 #: zstd at its first level costs the CPU of snappy and half its bytes.
 _PARQUET = "format parquet, compression zstd, compression_level 1, row_group_size 122880"
@@ -79,6 +79,7 @@ def land_query(
 
     Raises:
         LandingAreaFull: no room on the disk; nothing of the batch was landed.
+        UnusableInput: a rule of the contract is no SQL for its columns.
         Unavailable: the second run of the query gave other rows; nothing of it was landed.
     """
     if area.has(contract.name, batch):
@@ -89,14 +90,22 @@ def land_query(
     unknown = [f"column {name!r} is not in the contract" for name in checked.unknown]
     room = footers.reserved()
     with area.writing(contract.name, batch) as path, _sequence(connection) as left_out:
-        # counting what is left out saves a second pass over rows that are all good
-        rows = _copy(
-            connection,
-            f"{_landed_columns(contract, checked, source, batch)} from ({checked.typed})"
-            f" where case when {checked.good} then true else nextval('{left_out}') is null end",
-            path,
-            room,
-        )
+        try:
+            # counting what is left out saves a second pass over rows that are all good
+            rows = _copy(
+                connection,
+                f"{_landed_columns(contract, checked, source, batch)} from ({checked.typed})"
+                f" where case when {checked.good} then true else nextval('{left_out}') is null end",
+                path,
+                room,
+            )
+        except (duckdb.BinderException, duckdb.ParserException) as error:
+            # the query itself was understood above
+            reason = str(error).split("\n")[0]
+            raise UnusableInput(
+                f"{contract.path}: what it demands of a row cannot be checked: {reason}",
+                hint="mend the rule, or the type of the column that it is about",
+            ) from None
         rejected = _used(connection, left_out)
         if rejected:
             _quarantine(connection, checked, types, contract, source, batch, area, rejected)

@@ -16,6 +16,8 @@ from pathlib import Path
 from waypoint.errors import Unavailable
 
 _TMP = ".tmp"
+#: A full disk, a used-up quota, and a limit on the size of a file.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class LandingAreaFull(Unavailable):
@@ -107,7 +109,7 @@ def _is_running(pid: int) -> bool:
 
 
 def _is_disk_full(error: BaseException) -> bool:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return True
+    if isinstance(error, OSError):
+        return error.errno in _FULL
     # DuckDB wraps the errno in the text of its own exception
-    return "No space left on device" in str(error)
+    return any(os.strerror(code) in str(error) for code in _FULL)

@@ -25,6 +25,7 @@ SHOWN = 80
 KEPT = 1000
 
 _AS_READ = "_as_read_"
+_IN_TIME = "within the years 1 to 9999"
 _EXPONENT = "[+-]?[0-9.]+[eE][+-]?[0-9]+"
 _JSON_KINDS = {"object": "{", "array": "["}
 
@@ -184,10 +185,12 @@ def _reader(column: Column, given: str, thousands: bool) -> _Reader:
         read = _TEXT_READERS.get(wanted.partition("(")[0])
         if read is not None:
             return read(name, as_read, wanted, thousands)
-    if _plain_type(given) == wanted:
-        return _Reader(name, None)
     if wanted == "timestamp" and given == "TIMESTAMP WITH TIME ZONE":
-        return _Reader(f"timezone('UTC', {name})", None)
+        return _Reader(f"timezone('UTC', {name})", _outside_of_time(name), _IN_TIME)
+    if _plain_type(given) == wanted:
+        # databases have infinite times, too
+        timely = wanted in ("timestamp", "date")
+        return _Reader(name, _outside_of_time(name) if timely else None, _IN_TIME)
     typed = f"try_cast({name} as {wanted})"
     if wanted == "varchar":
         return _Reader(f"cast({name} as varchar)", None)
@@ -246,7 +249,7 @@ def _date(name: str, as_read: str, wanted: str, thousands: bool) -> _Reader:
     return _Reader(
         f"try_cast({name} as date)",
         f"{as_read} is not null and ({name} is null or length({as_read}) > 10"
-        f" or {_not_a_year(as_read)})",
+        f" or {_not_a_year(as_read)} or {_outside_of_time(name)})",
         "a date (e.g. 2026-01-31)",
     )
 
@@ -260,7 +263,7 @@ def _timestamp(name: str, as_read: str, wanted: str, thousands: bool) -> _Reader
     return _Reader(
         f"case when {plain} then try_cast({name} as timestamp) else timezone('UTC', {moment}) end",
         f"{as_read} is not null and ({name} is null or {_not_a_year(as_read)}"
-        f" or {name} > timestamp '9999-12-31 23:59:59.999999')",
+        f" or {_outside_of_time(name)})",
         "a timestamp (e.g. 2026-01-31T10:00:00.000Z)",
     )
 
@@ -276,8 +279,12 @@ _TEXT_READERS: Mapping[str, Callable[[str, str, str, bool], _Reader]] = {
 }
 
 
+def _outside_of_time(name: str) -> str:
+    return f"{name} not between timestamp '0001-01-01' and timestamp '9999-12-31 23:59:59.999999'"
+
+
 def _not_a_year(text: str) -> str:
-    # 'epoch', 'infinity' and years before Christ are dates to the engine, not to a source
+    # 'epoch' and 'infinity' are dates to the engine, not to a source
     return f"substr({text}, 5, 1) <> '-'"
 
 

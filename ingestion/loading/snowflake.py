@@ -171,12 +171,15 @@ def count_loaded(table: str, column: str, loaded_at: datetime) -> str:
     )
 
 
-def list_in_history(file: LandedFile, rows: int, loaded_at: datetime) -> str:
-    columns = ", ".join(name(c) for c in ("file", "table_name", "batch", "row_count", "loaded_at"))
-    return (
-        f"insert into {relation(LOAD_HISTORY)} ({columns}) values ({literal(file.name)},"
-        f" {literal(file.table)}, {literal(file.batch)}, {rows}, {moment(loaded_at)})"
+def list_in_history(rows: Mapping[LandedFile, int], loaded_at: datetime) -> str:
+    """List files in the history with their rows."""
+    columns = ("file", "table_name", "batch", "row_count", "loaded_at")
+    values = ", ".join(
+        f"({literal(file.name)}, {literal(file.table)}, {literal(file.batch)}, {count},"
+        f" {moment(loaded_at)})"
+        for file, count in rows.items()
     )
+    return f"insert into {relation(LOAD_HISTORY)} ({', '.join(map(name, columns))}) values {values}"
 
 
 def set_clock(clock: datetime | None) -> list[str]:
@@ -250,13 +253,15 @@ class SnowflakeWarehouse:
     ) -> int:
         expected = _rows(table, files, columns)
         for start in range(0, len(files), MOST_FILES):
+            some = files[start : start + MOST_FILES]
             try:
-                self._run(copy_into(table, files[start : start + MOST_FILES]))
+                self._run(copy_into(table, some))
             except Unavailable as error:
                 raise FileNotLoadable(
                     f"{RAW}.{table}: {error}; nothing was loaded",
                     hint=f"mend contracts/{RAW}/{table}.yaml, or land the file's rows again",
                 ) from None
+            self._run(list_in_history({file: expected[file] for file in some}, loaded_at))
         self._run(stamp(table, loaded_at))
         found = int(self._run(count_loaded(table, columns[0], loaded_at))[0][0])
         if found != sum(expected.values()):
@@ -265,8 +270,6 @@ class SnowflakeWarehouse:
                 f" {found:,}; the load was taken back",
                 hint="run `waypoint load` again",
             )
-        for file in files:
-            self._run(list_in_history(file, expected[file.name], loaded_at))
         return found
 
     def _columns(self) -> dict[str, list[str]]:
@@ -290,8 +293,8 @@ class SnowflakeWarehouse:
             ) from None
 
 
-def _rows(table: str, files: list[LandedFile], columns: list[str]) -> dict[str, int]:
-    """The rows of each file by its name, having checked that the table has their columns."""
+def _rows(table: str, files: list[LandedFile], columns: list[str]) -> dict[LandedFile, int]:
+    """The rows of each file, having checked that the table has their columns."""
     import pyarrow.parquet as pq
 
     rows = {}
@@ -303,7 +306,7 @@ def _rows(table: str, files: list[LandedFile], columns: list[str]) -> dict[str, 
                     f"{file.path}: {RAW}.{table} has no column {column!r}; nothing was loaded",
                     hint=f"add it to contracts/{RAW}/{table}.yaml, or land the file's rows again",
                 )
-        rows[file.name] = footer.num_rows
+        rows[file] = footer.num_rows
     return rows
 
 
