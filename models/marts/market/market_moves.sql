@@ -106,7 +106,7 @@ measured as (
         cast(trailing_deviation as double) as trailing_deviation_ppm,
         case
             when trailing_moves >= {{ var('market_minimum_moves', 20) }}
-                then cast((move_ppm - trailing_mean) / nullif(trailing_deviation, 0) as double)
+                then cast((move_ppm - trailing_mean) / nullif(trailing_deviation, 0) as decimal(18,4))
         end as deviations,
 
         -- timestamps
