@@ -99,8 +99,11 @@ class Built:
         return tuple(node for node in self.nodes if node.status == "skipped")
 
     def problems(self) -> list[str]:
-        """Every failure and warning in people's terms, one text each, failures first."""
-        return [*_problems(self, "error"), *_problems(self, "warning")]
+        """Every failure and warning in people's terms, marked ✗ or !, failures first."""
+        return [
+            *(f"✗ {told}" for told in _problems(self, "error")),
+            *(f"! {told}" for told in _problems(self, "warning")),
+        ]
 
     def counts(self) -> dict[str, int]:
         """How many nodes of each kind were built or passed."""

@@ -88,7 +88,7 @@ def print_built(built: Built, console: Console) -> None:
     )
     console.print(f"built {counts or 'nothing'} in {built.seconds:.1f} s", markup=False)
     for problem in built.problems():
-        console.print(f"✗ {problem}", markup=False)
+        console.print(problem, markup=False)
     if built.skipped:
         console.print(f"{len(built.skipped)} more were left out because of that", markup=False)
 

@@ -166,7 +166,7 @@ def _print_remarks(summary: Summary, console: Console) -> None:
             console.print(f"    hint: {failed.hint}", markup=False)
     if summary.built:
         for problem in summary.built.problems():
-            console.print(f"✗ {problem}", markup=False)
+            console.print(problem, markup=False)
         if summary.built.failures:
             console.print("nothing was published; readers keep the copy that they have")
     for problem in summary.page_problems:

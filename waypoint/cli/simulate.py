@@ -23,9 +23,7 @@ def simulate(
         typer.Option(help="Play on from where the last play ended: 1d, 6h ..."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="What chance comes from, first 1.")] = None,
-    scale: Annotated[
-        float | None, typer.Option(help="How large the business is, first 1.")
-    ] = None,
+    scale: Annotated[float | None, typer.Option(help="How large the business is, first 1.")] = None,
     topic: Annotated[
         str | None, typer.Option(help="Only write messages of this topic, into --into.")
     ] = None,
