@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-#: Folders of `contracts/` that hold tables; the folder is the warehouse schema.
+#: Folders of `contracts/` that mean something; every folder but the topics' is a warehouse schema.
 TOPICS = "topics"
 RAW = "raw"
+ML_FEATURES = "ml_features"
+
+#: What a contract's status can be, in the order of its life.
+STATUSES = ("proposed", "draft", "active", "deprecated", "retired")
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,21 @@ class Freshness:
 
 
 @dataclass(frozen=True)
+class Role:
+    """Who may do what with the table (`access`: read or write), and who grants it."""
+
+    name: str
+    access: str
+    approvers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Contract:
-    """One table or topic under contract. `schema` is the folder it stands in."""
+    """One table or topic under contract. `schema` is the folder it stands in.
+
+    `name` is the table's (or topic's) own name. Where several versions stand side by side, each is
+    a table of its own (`orders_v1`, `orders_v2`) and `family` is the name that they share.
+    """
 
     path: Path
     schema: str
@@ -87,10 +104,27 @@ class Contract:
     retention: timedelta | None = None
     tags: tuple[str, ...] = ()
     custom: Mapping[str, Any] = field(default_factory=dict)
+    roles: tuple[Role, ...] = ()
+    versioned_as: str | None = None  # the family's name, where the file says `-v<major>`
+    end_of_life: date | None = None  # until when a deprecated table is still built (that day not)
 
     @property
     def full_name(self) -> str:
         return f"{self.schema}.{self.name}"
+
+    @property
+    def family(self) -> str:
+        """The name that all versions share; the table's own where there are none."""
+        return self.versioned_as or self.name
+
+    @property
+    def family_name(self) -> str:
+        """`<schema>.<family>`: what the contract's id is, whatever its version."""
+        return f"{self.schema}.{self.family}"
+
+    @property
+    def major(self) -> int:
+        return int(self.version.split(".")[0])
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -128,6 +162,11 @@ class Contracts(Mapping[str, Contract]):
 
     def in_schema(self, schema: str) -> list[Contract]:
         return [c for c in self.values() if c.schema == schema]
+
+    def versions(self, family_name: str) -> list[Contract]:
+        """The versions of a table or topic that stand side by side, oldest first."""
+        found = (c for c in self.values() if c.family_name == family_name)
+        return sorted(found, key=lambda c: c.major)
 
     @property
     def tables(self) -> list[Contract]:

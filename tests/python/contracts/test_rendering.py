@@ -128,5 +128,5 @@ def test_a_contract_without_a_table_is_refused_by_name(project: Project) -> None
 def test_an_unquoted_yes_or_no_among_allowed_values_is_explained(project: Project) -> None:
     path = project.root / "contracts/staging/stg_loans.yaml"
     path.write_text(path.read_text().replace("[out, back]", "[out, off]"))
-    with pytest.raises(InvalidContract, match=r"stg_loans.yaml: state: .* put it in quotes"):
+    with pytest.raises(InvalidContract, match=r"stg_loans.yaml, line 19: .* put it in quotes"):
         render(project)
