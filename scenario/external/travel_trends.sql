@@ -9,9 +9,9 @@ select
         'region': region,
         'metrics': {
             'search_index': round(
-                50 + 25 * rhythm(slot_start) + walk('trend', hash(category, region), slot) * 0.5, 1
+                50 + 25 * rhythm(slot_start) + wobble('trend', hash(category, region), slot) * 20, 1
             ),
-            'booking_index': round(40 + walk('trend booked', hash(category, region), slot) * 0.5, 1)
+            'booking_index': round(40 + wobble('trend booked', hash(category, region), slot) * 20, 1)
         }
     }) as data
 from slots(3600, play.reach() - interval 1 hour, play.until())

@@ -18,7 +18,7 @@ measured as (
             - cos(2 * pi() * (dayofyear(happened_at) - 20) / 365.25) * lat * 0.22
             -- day and night, by the sun
             + 4 * sin(2 * pi() * (hour(happened_at) + lng / 15 - 9) / 24)
-            + walk('warm', city, slot) * 0.8,
+            + wobble('warm', city, slot) * 9,
             1
         ) as temperature,
         chance('sky', hash(city, slot // 2)) as sky

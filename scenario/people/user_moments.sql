@@ -31,7 +31,10 @@ moments as (
     where registered_at > play.since() and registered_at <= play.until()
     union all
     -- rows that were there when capture began
-    select user_id, registered_at as happened_at, 'SNAPSHOT' as operation
+    select
+        user_id,
+        last_user_change(user_id, registered_at, deleted_at, play.start()) as happened_at,
+        'SNAPSHOT' as operation
     from people
     where registered_at <= play.start() and play.since() = play.start()
     union all

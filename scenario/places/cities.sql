@@ -28,3 +28,4 @@ select
 from ranked
 inner join currencies on ranked.country = currencies.country_code
 inner join ref_currencies on currencies.currency = ref_currencies.currency
+qualify city_rank <= setting.cities()

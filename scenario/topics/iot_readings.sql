@@ -56,10 +56,10 @@ sent as (
                 when 'is_locked' then (chance('lock', reading_key) < 0.8)::integer
                 when 'temperature' then round(
                     20.5 + 1.5 * sin(2 * pi() * (hour(happened_at) - 9) / 24)
-                    + walk('temperature', device, slot) * 0.05, 2
+                    + wobble('temperature', device, slot) * 2, 2
                 )
                 when 'humidity' then round(
-                    greatest(15, least(90, 45 + walk('humidity', device, slot) * 0.4)), 1
+                    45 + wobble('humidity', device, slot) * 20, 1
                 )
                 else round(greatest(0, 40 * (chance('tracker', reading_key) - 0.4)), 1)
             end,

@@ -42,7 +42,7 @@ select
     arrived_at,
     key,
     dirtied(message, 'interaction', interaction_key, happened_at, setting.dirty_day_recommendations(), [
-        '{"data": {"rating": 9}}',
+        '{"data": {"rating": "five"}}',
         '{"data": {"place_id": null}}',
         '{"data": {"context": {"recommendation_id": "rec_unknown"}}}',
         '{"data": {"context": null}}',

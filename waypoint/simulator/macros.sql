@@ -44,7 +44,7 @@ create macro swing(stream, key, step, period) as
 
 -- A walk: where it stands at a `step` (any number), about `sqrt(distance) / 2` away from where it
 -- stood before. Needs no sum over the way, so any stretch of it can be asked for alone; over more
--- than some thousand steps it comes back to zero.
+-- than some ten thousand steps it comes back to zero.
 create macro walk(stream, key, step) as
     swing(stream, key, step, 1.0)
     + swing(stream, key, step, 2.0) * 1.41
@@ -56,7 +56,15 @@ create macro walk(stream, key, step) as
     + swing(stream, key, step, 128.0) * 11.3
     + swing(stream, key, step, 256.0) * 16
     + swing(stream, key, step, 1024.0) * 32
-    + swing(stream, key, step, 4096.0) * 64;
+    + swing(stream, key, step, 4096.0) * 64
+    + swing(stream, key, step, 16384.0) * 128
+    + swing(stream, key, step, 65536.0) * 256;
+
+-- Between -1 and 1, from step to step not far from where it stood before.
+create macro wobble(stream, key, step) as
+    swing(stream, key, step, 3.0) * 0.25
+    + swing(stream, key, step, 13.0) * 0.5
+    + swing(stream, key, step, 61.0) * 1.25;
 
 -- the play
 

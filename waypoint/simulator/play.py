@@ -149,7 +149,7 @@ def _stretch(
         if scenario.charges:
             told("charges", charge(tables, scenario.charges, ChargeStore(places.charges)))
         if scenario.files:
-            told("files", drop(tables, scenario.files, places.drops))
+            told("files", drop(tables, scenario.files, places.drops, until))
         for name, topic in scenario.topics.topics.items() if scenario.topics else ():
             before = offsets.get(name) or (0,) * partitions_of(project, name)
             dumped = dump(tables, name, topic, places.dumps, since, until, before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 from waypoint.simulator.files import appearing
@@ -19,14 +20,14 @@ order by file
 """
 
 
-def drop(tables: Tables, drops: Drops, folder: Path) -> int:
-    """Write the files of the play; how many lines they have.
+def drop(tables: Tables, drops: Drops, folder: Path, until: datetime) -> int:
+    """Write the files of the play, which ends at `until`; how many lines they have.
 
     A file that is there already gets the same content again.
     """
     total = 0
     for file, lines, content in tables.execute(drops.query, _FILES).fetchall():
-        with appearing(folder / file) as temporary:
+        with appearing(folder / file, until) as temporary:
             temporary.write_bytes(content.encode(drops.encoding))
         total += lines
     return total

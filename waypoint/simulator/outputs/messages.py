@@ -158,7 +158,7 @@ def dump(
     if counts:
         numbered = _NUMBERED.format(topic=name, first=list(offsets))
         path = folder / name / f"{_stamp(since)}-{_stamp(until)}.{topic.format}"
-        with appearing(path) as temporary:
+        with appearing(path, until) as temporary:
             connection.execute(_copy(numbered, topic.format, temporary))
     connection.execute("drop table delivered")
     return Dumped(
