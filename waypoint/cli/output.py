@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,14 +23,23 @@ from rich.progress import (
 )
 
 
+#: How wide lines may be where no terminal says otherwise: a pipe or a log takes all.
+_UNBOUNDED = 240
+
+
 def answer() -> Console:
     """Where a command's answer goes: stdout, without reflowing what a pipe receives."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    return _console(sys.stdout.isatty(), stderr=False, quiet=False)
 
 
 def remarks(quiet: bool = False) -> Console:
     """Where everything else goes: stderr; nowhere with -q."""
-    return Console(stderr=True, highlight=False, quiet=quiet, soft_wrap=not sys.stderr.isatty())
+    return _console(sys.stderr.isatty(), stderr=True, quiet=quiet)
+
+
+def _console(watched: bool, stderr: bool, quiet: bool) -> Console:
+    width = None if watched or os.environ.get("COLUMNS") else _UNBOUNDED
+    return Console(stderr=stderr, quiet=quiet, highlight=False, soft_wrap=not watched, width=width)
 
 
 def print_json(document: Any) -> None:
