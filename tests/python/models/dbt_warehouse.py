@@ -36,11 +36,14 @@ class DbtWarehouse:
 
     def invoke(self, *command: str) -> dbtRunnerResult:
         """A dbt command; fails the test with what dbt says where it does not succeed."""
-        ended = self.dbt.invoke(
-            [*command, "--quiet"]
-            + ["--project-dir", str(ROOT), "--profiles-dir", str(ROOT)]
-            + ["--target-path", str(self.state / "target"), "--log-path", str(self.state / "logs")]
-        )
+        folders = {
+            "--project-dir": ROOT,
+            "--profiles-dir": ROOT,
+            "--target-path": self.state / "target",
+            "--log-path": self.state / "logs",
+        }
+        options = [str(word) for option in folders.items() for word in option]
+        ended = self.dbt.invoke([*command, "--quiet", *options])
         assert ended.success, ended.exception or [
             f"{r.node.name}: {r.message}" for r in ended.result if r.status != "success"
         ]

@@ -289,7 +289,7 @@ def load(warehouse: DbtWarehouse, world: World) -> None:
         warehouse.insert(table, [row], loaded_at(world.loads))
 
 
-@pytest.mark.parametrize("seed", [2])
+@pytest.mark.parametrize("seed", [1])
 def test_any_sequence_of_loads_builds_the_same_tables(warehouse: DbtWarehouse, seed: int) -> None:
     build(warehouse)  # nothing there yet
     world = World(random.Random(seed))
@@ -305,5 +305,4 @@ def test_any_sequence_of_loads_builds_the_same_tables(warehouse: DbtWarehouse, s
         "staging.stg_users",
         "marts.dim_users",
     }
-    for name, rows in at_once.items():
-        assert as_it_came[name] == rows, name
+    assert {name for name, rows in at_once.items() if as_it_came[name] != rows} == set()
