@@ -54,13 +54,13 @@ def sources(data: DataSets, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="session")
 def run(sources: Sources, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The first run."""
-    return sources.run(tmp_path_factory.mktemp("first") / "published.duckdb")
+    return sources.run(tmp_path_factory.mktemp("first"))
 
 
 @pytest.fixture(scope="session")
 def second_run(sources: Sources, run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Another run over the same input."""
-    return sources.run(tmp_path_factory.mktemp("second") / "published.duckdb")
+    return sources.run(tmp_path_factory.mktemp("second"))
 
 
 @pytest.fixture(scope="session")

@@ -95,6 +95,13 @@ class Hotel:
             int(booking["Agent"]) for booking in self._possible() if "NULL" not in booking["Agent"]
         )
 
+    def cancelled_by_agents(self) -> int:
+        return sum(
+            booking["IsCanceled"] == "1"
+            for booking in self._possible()
+            if "NULL" not in booking["Agent"]
+        )
+
     def without_agent_and_company(self) -> int:
         return sum(
             "NULL" in booking["Agent"] and "NULL" in booking["Company"]

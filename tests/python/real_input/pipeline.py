@@ -24,8 +24,8 @@ class Sources:
     state: Path
     variables: dict[str, str]  # that connect the project to them
 
-    def run(self, copy: Path) -> Run:
-        """`waypoint run` as a user types it; what it publishes is copied to `copy`."""
+    def run(self, folder: Path) -> Run:
+        """`waypoint run` as a user types it; what it publishes is copied to `folder`."""
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -44,7 +44,7 @@ class Sources:
         landing = self.state / "landing"
         landed = {str(path.relative_to(landing)) for path in landing.rglob("*") if path.is_file()}
         # whoever has the published file open in a process gets that one again, replaced or not
-        return Run(summary, landed, Path(shutil.copy(summary["warehouse"], copy)))
+        return Run(summary, landed, Path(shutil.copy(summary["warehouse"], folder)))
 
 
 @dataclass(frozen=True)

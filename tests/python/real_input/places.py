@@ -106,10 +106,11 @@ class Foursquare:
 
     def places_without_sentinels(self) -> dict[str, tuple[float, int]]:
         """Rating of 5 and price level by place."""
+        unusable = self.places_with_sentinels()
         return {
             f"poi-{poi}": (_of_five(checkin["rating"]), int(checkin["price"]))
             for poi, checkin in self.places.items()
-            if f"poi-{poi}" not in self.places_with_sentinels()
+            if f"poi-{poi}" not in unusable
         }
 
 

@@ -10,7 +10,7 @@ from real_input import database
 from real_input.datasets import DataSets
 from real_input.pipeline import Run, Sources
 
-pytestmark = pytest.mark.real_input
+pytestmark = [pytest.mark.real_input, pytest.mark.timeout(900)]
 
 
 def _said(run: Run, figure: str) -> Counter[str]:

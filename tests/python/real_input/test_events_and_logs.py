@@ -8,7 +8,7 @@ import pytest
 from duckdb import DuckDBPyConnection
 from real_input.datasets import DataSets
 
-pytestmark = pytest.mark.real_input
+pytestmark = [pytest.mark.real_input, pytest.mark.timeout(900)]
 
 
 def test_github_events_by_type(data: DataSets, warehouse: DuckDBPyConnection) -> None:

@@ -8,7 +8,7 @@ import pytest
 from duckdb import DuckDBPyConnection
 from real_input.datasets import DataSets
 
-pytestmark = pytest.mark.real_input
+pytestmark = [pytest.mark.real_input, pytest.mark.timeout(900)]
 
 
 def test_bookings_and_their_value_by_month_of_arrival_and_status(
@@ -69,7 +69,10 @@ def test_the_text_null_is_no_agent(data: DataSets, warehouse: DuckDBPyConnection
 
 def test_a_user_knows_how_often_it_booked(data: DataSets, warehouse: DuckDBPyConnection) -> None:
     rows = warehouse.execute(
-        "select user_id - 1200000, booking_count from ml_features.user_features"
-        " where segment = 'agent'"
+        "select user_id - 1200000, booking_count, cancelled_booking_count"
+        " from ml_features.user_features where segment = 'agent'"
     ).fetchall()
-    assert {agent: count for agent, count in rows if count} == data.hotel.by_agent()
+    assert +Counter({agent: kept + cancelled for agent, kept, cancelled in rows}) == (
+        data.hotel.by_agent()
+    )
+    assert sum(cancelled for _, _, cancelled in rows) == data.hotel.cancelled_by_agents()

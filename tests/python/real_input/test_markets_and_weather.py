@@ -9,7 +9,7 @@ import pytest
 from duckdb import DuckDBPyConnection
 from real_input.datasets import DataSets
 
-pytestmark = pytest.mark.real_input
+pytestmark = [pytest.mark.real_input, pytest.mark.timeout(900)]
 
 
 def test_hourly_bars_are_those_that_the_quotes_were_made_from(

@@ -8,7 +8,7 @@ import pytest
 from duckdb import DuckDBPyConnection
 from real_input.datasets import DataSets
 
-pytestmark = pytest.mark.real_input
+pytestmark = [pytest.mark.real_input, pytest.mark.timeout(900)]
 
 
 def test_revenue_by_day_is_what_was_paid_that_day(
