@@ -163,8 +163,6 @@ def _quarantine(
         **{entry: quoted(name) for entry, name in _PLACES.items() if name in types},
         **{name: f"found.{name}" for name in PROBLEM_FIELDS},
         "payload": f"left(cast({payload} as varchar), {_PAYLOAD_KEPT})",
-        SOURCE: text_literal(source),
-        BATCH: text_literal(batch),
     }
     columns = ", ".join(
         f"cast({values.get(name, 'null')} as {kind}) as {quoted(name)}"

@@ -34,8 +34,6 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "rule": "varchar",
         "reason": "varchar",
         "payload": "varchar",
-        SOURCE: "varchar",
-        BATCH: "varchar",
         LOADED_AT: "timestamp",
     },
     LOAD_HISTORY: {

@@ -99,7 +99,8 @@ class DuckDBWarehouse:
         )
 
     def _load_table(self, table: str, files: list[LandedFile], loaded_at: datetime) -> int:
-        expected = self._check_columns(table, files)
+        columns = self._columns(table)
+        expected = self._check_columns(table, files, columns)
         paths = ", ".join(text_literal(file.path) for file in files)
         try:
             self._connection.execute(
@@ -109,7 +110,7 @@ class DuckDBWarehouse:
                 [loaded_at],
             )
         except (duckdb.ConversionException, duckdb.BinderException) as error:
-            raise self._unloadable(table, files, error) from None
+            raise _unloadable(table, columns, files, error) from None
         found = self._scanned(table, loaded_at)
         if found != sum(expected.values()):
             raise RowsLost(
@@ -130,16 +131,17 @@ class DuckDBWarehouse:
         )
         return found
 
-    def _check_columns(self, table: str, files: list[LandedFile]) -> dict[str, int]:
+    def _check_columns(
+        self, table: str, files: list[LandedFile], columns: Mapping[str, str]
+    ) -> dict[str, int]:
         """The rows of each file by its path, having checked that the table has their columns."""
         paths = f"[{', '.join(text_literal(file.path) for file in files)}]"
         try:
             strangers = self._connection.execute(
-                "select file_name, name from parquet_schema(" + paths + ")"
-                " where num_children is null and name not in"
-                " (select column_name from duckdb_columns()"
-                " where schema_name = ? and table_name = ?) order by all limit 1",
-                [RAW, table],
+                f"select file_name, name from parquet_schema({paths})"
+                " where num_children is null and not list_contains(?, name)"
+                " order by all limit 1",
+                [list(columns)],
             ).fetchall()
             counts = self._connection.execute(
                 f"select file_name, num_rows from parquet_file_metadata({paths})"
@@ -156,28 +158,6 @@ class DuckDBWarehouse:
                 hint=f"add it to contracts/{RAW}/{table}.yaml, or land the file's rows again",
             )
         return {str(file): int(rows) for file, rows in counts}
-
-    def _unloadable(self, table: str, files: list[LandedFile], error: Exception) -> FileNotLoadable:
-        """Which file and column it was; looked for only after a load has failed."""
-        columns = self._columns(table)
-        with duckdb.connect() as scratch:
-            for file in files:
-                source = f"read_parquet({text_literal(file.path)})"
-                for name, kind, *_ in scratch.execute(f"describe from {source}").fetchall():
-                    try:
-                        scratch.execute(
-                            f"select count(cast({quoted(name)} as {columns[name]})) from {source}"
-                        )
-                    except duckdb.Error as reason:
-                        return FileNotLoadable(
-                            f"{file.path}: column {name!r} ({kind.lower()}) does not fit"
-                            f" {RAW}.{table}, where it is {columns[name].lower()}:"
-                            f" {first_line(str(reason))}; nothing was loaded",
-                            hint=f"mend contracts/{RAW}/{table}.yaml, or land the rows again",
-                        )
-        return FileNotLoadable(
-            f"{RAW}.{table} cannot be loaded: {first_line(str(error))}; nothing was loaded"
-        )
 
     def _scanned(self, table: str, loaded_at: datetime | None = None) -> int:
         """Rows that a scan of the table finds; the bare count(*) is answered without one."""
@@ -230,6 +210,30 @@ class DuckDBWarehouse:
             self._connection.rollback()
         except duckdb.Error:
             pass  # a failed commit has rolled back already
+
+
+def _unloadable(
+    table: str, columns: Mapping[str, str], files: list[LandedFile], error: Exception
+) -> FileNotLoadable:
+    """Which file and column it was; looked for only after a load has failed."""
+    with duckdb.connect() as scratch:
+        for file in files:
+            source = f"read_parquet({text_literal(file.path)})"
+            for name, kind, *_ in scratch.execute(f"describe from {source}").fetchall():
+                try:
+                    scratch.execute(
+                        f"select count(cast({quoted(name)} as {columns[name]})) from {source}"
+                    )
+                except duckdb.Error as reason:
+                    return FileNotLoadable(
+                        f"{file.path}: column {name!r} ({kind.lower()}) does not fit"
+                        f" {RAW}.{table}, where it is {columns[name].lower()}:"
+                        f" {first_line(str(reason))}; nothing was loaded",
+                        hint=f"mend contracts/{RAW}/{table}.yaml, or land the rows again",
+                    )
+    return FileNotLoadable(
+        f"{RAW}.{table} cannot be loaded: {first_line(str(error))}; nothing was loaded"
+    )
 
 
 def _is_wider(stored: str, wanted: str) -> bool:
