@@ -1,7 +1,8 @@
 """Deriving dbt's files from the contracts: byte-stable, and nothing typed twice.
 
 For each table one file: the source yml for `raw`, and beside each model, seed and snapshot a
-`<name>.yml` with its description, enforced columns and the test of its contract.
+`<name>.yml` with its description, enforced columns and the test of its contract. Versions of a
+model share one.
 """
 
 from __future__ import annotations
@@ -75,11 +76,31 @@ def derived_files(project: Project, nodes: dict[str, Node]) -> dict[Path, str]:
     sources = project.contracts.in_schema(RAW)
     if sources:
         files[sources_path(project)] = _text(_sources_document(sources))
+    versions: dict[Path, list[Contract]] = {}
     for contract in project.contracts.tables:
         node = nodes.get(contract.name)
-        if contract.schema != RAW and node is not None:
+        if contract.schema == RAW or node is None:
+            continue
+        if contract.versioned_as and node.kind == "models":
+            path = node.path.with_name(f"{contract.family}.yml")
+            versions.setdefault(path, []).append(contract)
+        else:
             files[node.path.with_suffix(".yml")] = _text(_node_document(node, contract))
+    for path, contracts in versions.items():
+        _refuse_a_version_without_number(project, contracts[0])
+        files[path] = _text(_versions_document(contracts))
     return files
+
+
+def _refuse_a_version_without_number(project: Project, versioned: Contract) -> None:
+    for contract in project.contracts.versions(versioned.family_name):
+        if contract.versioned_as is None:
+            here = contract.path.relative_to(project.root)
+            numbered = f"{contract.family}-v{contract.major}.yaml"
+            raise UnusableInput(
+                f"{here}, line 1: {versioned.path.name} stands beside it, so it needs a number too",
+                hint=f"rename it {numbered}, and its model {contract.family}_v{contract.major}.sql",
+            )
 
 
 def _refuse_contracts_without_table(project: Project, nodes: dict[str, Node]) -> None:
@@ -166,24 +187,59 @@ def _source_table(contract: Contract) -> dict[str, Any]:
     }
 
 
+def _versions_document(contracts: list[Contract]) -> dict[str, Any]:
+    """The versions of one model, as dbt knows them.
+
+    Unpinned references and the view of the family's name stay with the oldest version: who reads
+    them is moved on by its removal, on the day that was announced, and not by the new one's coming.
+    """
+    oldest, *_ = contracts = sorted(contracts, key=lambda contract: contract.major)
+    entry: dict[str, Any] = {
+        "name": oldest.family,
+        "description": oldest.description,
+        "latest_version": oldest.major,
+        "versions": [_version(contract, stable=contract is oldest) for contract in contracts],
+    }
+    return {"version": 2, "models": [entry]}
+
+
+def _version(contract: Contract, stable: bool) -> dict[str, Any]:
+    config = _config(contract) | {"contract": {"enforced": True}}
+    if stable:
+        config["post_hook"] = "{{ create_stable_view() }}"
+    entry: dict[str, Any] = {"v": contract.major, "description": contract.description}
+    if contract.end_of_life:
+        entry["deprecation_date"] = contract.end_of_life
+    entry["config"] = config
+    entry["columns"] = [_column(column) for column in contract.columns]
+    tests = _tests(contract)
+    if tests:
+        entry["data_tests"] = tests
+    return entry
+
+
 def _node_document(node: Node, contract: Contract) -> dict[str, Any]:
-    config: dict[str, Any] = {"meta": _meta(contract)}
-    if contract.tags:
-        config["tags"] = list(contract.tags)
+    config = _config(contract)
     if node.kind == "models":
         config["contract"] = {"enforced": True}
     if node.kind == "seeds":
         config["column_types"] = {c.name: c.physical_type for c in contract.columns}
-    entry: dict[str, Any] = {
-        "name": contract.name,
-        "description": contract.description,
-        "config": config,
-        "columns": [_column(column) for column in contract.columns],
-    }
+    entry: dict[str, Any] = {"name": contract.name, "description": contract.description}
+    if node.kind == "models" and contract.end_of_life:
+        entry["deprecation_date"] = contract.end_of_life
+    entry["config"] = config
+    entry["columns"] = [_column(column) for column in contract.columns]
     tests = _tests(contract)
     if tests:
         entry["data_tests"] = tests
     return {"version": 2, node.kind: [entry]}
+
+
+def _config(contract: Contract) -> dict[str, Any]:
+    config: dict[str, Any] = {"meta": _meta(contract)}
+    if contract.tags:
+        config["tags"] = list(contract.tags)
+    return config
 
 
 def _meta(contract: Contract) -> dict[str, Any]:
