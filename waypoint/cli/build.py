@@ -36,7 +36,7 @@ def build(
     Examples:
       waypoint build
       waypoint build --full-refresh
-      waypoint build -- --select stg_orders+ --threads 2
+      waypoint build -- --select path:models/marts --threads 2
     """
     from waypoint.building import build as run_build
     from waypoint.locking import changing_state

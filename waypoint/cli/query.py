@@ -33,7 +33,7 @@ def query(
 
     \b
     Examples:
-      waypoint query "select * from marts.revenue_by_day order by 1 desc" --limit 7
+      waypoint query "select * from raw.load_history order by loaded_at desc" --limit 7
       waypoint query "show all tables" --json
       waypoint query - --csv < question.sql > answer.csv
     """
