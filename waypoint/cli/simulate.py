@@ -47,6 +47,8 @@ def simulate(
       waypoint simulate --topic clicks --events 10000000 --into /data/dumps
     """
     from waypoint.clock import advanced, parse_time, store_clock
+    from waypoint.connecting import refuse_to_simulate
+    from waypoint.locking import changing_state
     from waypoint.simulator.play import play, played_until
 
     shared = invocation(context)
@@ -64,7 +66,8 @@ def simulate(
                 hint="run `waypoint simulate` first",
             )
         until = advanced(before, advance, "--advance")
-    with progress(shared.quiet) as display:
+    with changing_state(shared.project, "waypoint simulate"), progress(shared.quiet) as display:
+        refuse_to_simulate(shared.project)
         task = display.add_task("playing", total=None, detail="")
         played = play(
             shared.project,

@@ -1,4 +1,4 @@
-"""Many messages of one topic, for benchmarks: only that topic is played, for as long as it takes."""
+"""Many messages of one topic, for benchmarks: only it is played, for as long as it takes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write_messages(
     scale: float | None = None,
     report: Callable[[str, int], None] = lambda _what, _rows: None,
 ) -> datetime:
-    """Write exactly `messages` messages of `topic` as dump files, from the full rate's beginning on.
+    """Write exactly `messages` messages of `topic` as dump files, all at the full rate.
 
     The world is the one whose first play ends at `as_of` (the current hour unless given); nothing
     of the project's state is read or changed.

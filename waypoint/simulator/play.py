@@ -56,7 +56,8 @@ def play(
 
     The first play decides the world: `seed` (1), `scale` (1) and `as_of` (the current hour's
     beginning), from which it reaches back as far as the scenario says. Later ones may only repeat
-    them; without `as_of` they play nothing new. The same time again plays nothing.
+    them; without `as_of` they play nothing new. The same time again plays nothing. A play that was
+    killed is finished first, also where it goes further than `as_of`.
 
     Raises:
         UnusableInput: the scenario cannot be played, another seed or scale than before, or a time
@@ -72,24 +73,24 @@ def play(
         until = world.opened
     else:
         _is_the_same(played.world, seed, scale)
-        until = as_of or played.pending or played.as_of
-        if until < max(played.as_of, played.pending or played.as_of):
+        until = as_of or played.as_of
+        if until < played.as_of:
             raise UnusableInput(
-                f"played up to {played.pending or played.as_of} already, and {until} is before it",
+                f"played up to {played.as_of} already, and {until} is before it",
                 hint="time only goes forward; use another WAYPOINT_STATE for another period",
             )
     since = played.as_of
     rows: dict[str, int] = {}
-    for stop in sorted({played.pending or until, until}):
-        if stop > played.as_of:
+    for stop in (played.pending, until):
+        if stop is not None and stop > played.as_of:
             played = _stretch(project, scenario, places, played, stop, rows, report)
     return Play(since=since, until=played.as_of, rows=rows)
 
 
 def played_until(project: Project) -> datetime | None:
-    """How far the project's scenario was played (a play that was killed counts), None: not yet."""
+    """How far the project's scenario was played, None: not yet. One that was killed counts not."""
     played = read_state(Places.of(project).state_file)
-    return None if played is None else played.pending or played.as_of
+    return None if played is None else played.as_of
 
 
 def new_world(

@@ -1,7 +1,7 @@
 """The simulated sources of a project, running: an environment under which they can be read.
 
-    with simulated_sources(project) as environment:
-        sources = read_sources(project, environment)
+with simulated_sources(project) as environment:
+    sources = read_sources(project, environment)
 """
 
 from __future__ import annotations
@@ -86,6 +86,11 @@ def database_running(
     starter = ThreadPoolExecutor(max_workers=1)
     starting = starter.submit(postgres.start, Places.of(project).postgres)
     starter.shutdown(wait=False)
-    # a start that failed is said by whoever asks for the database
-    stack.callback(lambda: starting.exception() or starting.result().stop())
+
+    def stop() -> None:
+        # a start that failed was said to whoever asked for the database
+        if starting.exception() is None:
+            starting.result().stop()
+
+    stack.callback(stop)
     return lambda: starting.result().server.database(name)

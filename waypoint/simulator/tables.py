@@ -127,8 +127,8 @@ class Tables:
 
     def _read(self, path: Path, text: str) -> set[str]:
         """The names of the tables that a select reads."""
-        (serialised,) = self.connection.execute("select json_serialize_sql(?)", [text]).fetchone()
-        tree = json.loads(serialised)
+        serialised = self.connection.execute("select json_serialize_sql(?)", [text]).fetchall()
+        tree = json.loads(serialised[0][0])
         if tree["error"]:
             raise ScenarioFailed(f"{path}: {tree['error_message']}")
         return _base_tables(tree)

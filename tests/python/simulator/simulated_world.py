@@ -17,7 +17,7 @@ import yaml
 from waypoint.project import Project
 from waypoint.services import postgres
 from waypoint.simulator.play import Play, play
-from waypoint.simulator.scenario import read_scenario
+from waypoint.simulator.scenario import Scenario, read_scenario
 from waypoint.simulator.sources import Places
 from waypoint.simulator.stripe_api import ChargeStore
 
@@ -44,7 +44,11 @@ class World:
         path = root / "scenario" / "scenario.yml"
         scenario = yaml.safe_load(path.read_text())
         scenario["period"] = {"history": "4 days", "full": "5 hours"}
-        scenario["settings"] |= settings
+        # what is rare is less so, or there would be none of it here
+        scenario["settings"] |= {"late_share": 0.1, "native_changes": 0.1} | settings
+        for topic in scenario["topics"]["messages"].values():
+            topic["duplicates"] = 10 * topic.get("duplicates", 0)
+            topic["poison"] = 20 * topic.get("poison", 0)
         path.write_text(yaml.safe_dump(scenario, sort_keys=False))
         return cls(Project(root=root, state=folder / "var"))
 
@@ -57,6 +61,10 @@ class World:
         result = play(self.project, until, seed, SCALE, report)
         self.played.append(result)
         return result
+
+    @property
+    def scenario(self) -> Scenario:
+        return read_scenario(self.project)
 
     # what there is
 
@@ -113,7 +121,7 @@ class World:
 
     def everything(self) -> dict[str, Any]:
         """The state of every output, by its content."""
-        database = read_scenario(self.project).database
+        database = self.scenario.database
         assert database
         with (
             postgres.running(self.places.postgres) as server,
