@@ -45,7 +45,7 @@ def is_simulated(project: Project) -> bool:
             f"{', '.join(real)} is connected, but {project.state} holds simulated data",
             hint="set WAYPOINT_STATE to another folder for real data",
         )
-    if real or (not played and LandingArea(project.landing_dir).tables()):
+    if real or _holds_real_data(project):
         return False  # what has landed before can be built without any source
     if not project.scenario_dir.is_dir():
         missing = ", ".join(name for source in sources for name in source.missing)
@@ -54,6 +54,25 @@ def is_simulated(project: Project) -> bool:
             hint=f"set the variables that connect them: {missing}" if missing else "",
         )
     return True
+
+
+def refuse_to_simulate(project: Project) -> None:
+    """Keep simulated data out of a state that holds real data.
+
+    Raises:
+        UnusableInput: it does.
+    """
+    if _holds_real_data(project):
+        raise UnusableInput(
+            f"{project.state} holds real data, to which nothing simulated is added",
+            hint="set WAYPOINT_STATE to another folder for simulated data",
+        )
+
+
+def _holds_real_data(project: Project) -> bool:
+    from waypoint.simulator.play import played_until
+
+    return played_until(project) is None and bool(LandingArea(project.landing_dir).tables())
 
 
 @contextmanager

@@ -22,7 +22,6 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-
 #: How wide lines may be where no terminal says otherwise: a pipe or a log takes all.
 _UNBOUNDED = 240
 
