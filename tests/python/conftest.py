@@ -146,6 +146,13 @@ class Library(CommandLine):
         return ended.json
 
 
+@pytest.fixture(autouse=True)
+def no_state_of_whoever_runs_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project in a test has its own state, whatever the environment of the developer says."""
+    for name in ("WAYPOINT_STATE", "WAYPOINT_TARGET", "DBT_TARGET_PATH"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def command_line(tmp_path: Path) -> CommandLine:
     """The command line in an empty folder."""
