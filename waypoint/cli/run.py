@@ -36,7 +36,7 @@ def run(
         int | None, typer.Option(help="What the chance of a scenario comes from, first 1.")
     ] = None,
     full_refresh: Annotated[
-        bool, typer.Option("--full-refresh", help="Rebuild incremental models from scratch.")
+        bool, typer.Option("--full-refresh", help="Read everything again, see deletions, rebuild.")
     ] = False,
     skip_page: Annotated[
         bool, typer.Option("--skip-page", help="Leave the page as it is.")
