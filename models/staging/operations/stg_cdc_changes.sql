@@ -9,12 +9,18 @@
 
 with source as (
     -- a tombstone has no value and says nothing that the delete before it did not
+    select * from {{ source('raw', 'cdc_changes') }}
+    where {{ is_new() }} and _payload is not null
+),
+
+-- what is not in our own shape is read from the message
+native as (
     select
         *,
         {{ valid_json('_payload') }} as message,
         {{ valid_json('_key') }} as message_key
-    from {{ source('raw', 'cdc_changes') }}
-    where {{ is_new() }} and _payload is not null
+    from source
+    where operation is null
 ),
 
 -- with a schema block, envelope and key stand one level down
@@ -27,7 +33,7 @@ unwrapped as (
             else message
         end as envelope,
         coalesce({{ json_text('message_key', 'payload') }}, message_key) as envelope_key
-    from source
+    from native
 ),
 
 opened as (
@@ -44,7 +50,7 @@ opened as (
 ),
 
 one_shape as (
-    -- native envelopes
+    -- Debezium's envelopes
     select
         cast(null as varchar) as sent_id,
         coalesce({{ json_text('source_block', 'schema') }}, {{ json_text('source_block', 'db') }})
@@ -82,11 +88,10 @@ one_shape as (
         _kafka_timestamp,
         _loaded_at
     from opened
-    where op is not null
 
     union all
 
-    -- change events in Waypoint's own shape
+    -- our own change events
     select
         change_id as sent_id,
         case when table_name like '%.%' then split_part(table_name, '.', 1) end as schema_name,
@@ -106,8 +111,8 @@ one_shape as (
         _offset,
         _kafka_timestamp,
         _loaded_at
-    from opened
-    where op is null
+    from source
+    where operation is not null
 ),
 
 typed as (
