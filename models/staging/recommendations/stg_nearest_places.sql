@@ -1,6 +1,6 @@
 -- Which place is the nearest is worked out once for each cell of the grid that geohashes of seven
 -- characters are made of, not for each event. It depends on places alone, and is built anew.
-{%- set reach_meters = var('nearest_place_meters', 500) %}
+{%- set reach_meters = var('nearest_place_meters', 1000) %}
 {%- set cell_meters = 152.7 %}
 {%- set most_columns = 40 %}
 
