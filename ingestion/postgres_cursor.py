@@ -111,7 +111,7 @@ class Cursor:
             values.append(datetime.fromisoformat(reached) if self.is_time else int(reached))
         if not values:
             return None
-        return Position(max(values), beyond or (position is not None and position.beyond))  # type: ignore[type-var]
+        return Position(max(values), beyond or (position is not None and position.beyond))
 
 
 @dataclass(frozen=True)
@@ -161,4 +161,4 @@ class Part:
         position = self.cursor.position(landed.position)
         if position is None or position.beyond:
             return False
-        return position.value < self.start  # type: ignore[operator,no-any-return]
+        return position.value < self.start  # type: ignore[operator]

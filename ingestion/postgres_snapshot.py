@@ -84,7 +84,12 @@ class Snapshot:
 
     @contextmanager
     def streaming(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """An engine in which `rows` can be read; its temporary tables end with the block."""
+        """An engine in which `rows` can be read; its temporary tables end with the block.
+
+        It has one thread, as one connection has one stream: where a second thread takes the
+        stream, the first one spins, at the cost of the whole extraction again.
+        """
+        self._engine.execute("set threads = 1")
         self._engine.execute("begin transaction")
         try:
             adopt = f"set transaction snapshot {text_literal(self._id)}; {_SESSION}"
@@ -94,6 +99,11 @@ class Snapshot:
             # also after a lost connection: DuckDB aborts the process where it has to do it itself
             with suppress(duckdb.Error):
                 self._engine.execute("rollback")
+
+    def fetch(self, engine: duckdb.DuckDBPyConnection, rows: str, table: str) -> None:
+        """Put `rows` into a temporary table, for work on it with all threads; in `streaming`."""
+        engine.execute(f"create or replace temp table {table} as {rows}")
+        engine.execute("reset threads")
 
     def rows(self, query: str) -> str:
         """A select of the rows that `query`, in the source's SQL, gives; for `streaming`."""
@@ -181,7 +191,7 @@ def snapshot(source: str, dsn: str, spill: Path) -> Iterator[Snapshot]:
             raise _refusal(source, place, redacted(str(error), secrets)) from None
         assert row is not None
         with open_engine(spill) as engine:
-            engine.execute(f"load {text_literal(_extension())}")
+            engine.execute(f"load {text_literal(extension_path())}")
             try:
                 engine.execute(
                     f"attach {text_literal(conninfo)} as source (type postgres, read_only)"
@@ -250,7 +260,7 @@ def _is_about_the_connection(text: str) -> bool:
     )
 
 
-def _extension() -> str:
+def extension_path() -> str:
     """The path of DuckDB's PostgreSQL extension, which comes as a wheel: no download."""
     spec = importlib.util.find_spec("duckdb_extension_postgres_scanner")
     if spec is not None and spec.origin is not None:

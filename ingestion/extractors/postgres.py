@@ -245,7 +245,7 @@ def _land(
     with database.streaming() as engine:
         query = f"select *, {row_payload(names)} from ({rows})"
         if files:
-            engine.execute(f"create or replace temp table fetched as {rows}")
+            database.fetch(engine, rows, "fetched")
             query = f"select *, {row_payload(names)}, rowid as {quoted(ROW)} from fetched"
         return land_changes(
             engine,

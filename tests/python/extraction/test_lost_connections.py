@@ -202,4 +202,4 @@ def test_a_password_with_odd_characters_works_and_never_shows(
 
 
 def test_the_extension_comes_from_its_wheel() -> None:
-    assert Path(postgres_snapshot._extension()).is_file()
+    assert Path(postgres_snapshot.extension_path()).is_file()
