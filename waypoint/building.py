@@ -20,11 +20,12 @@ from waypoint.project import DEFAULT_STATE, STATE_VARIABLE, TARGET_VARIABLE, Pro
 from waypoint.warehouse import EMBEDDED, lock_conflict, reading, wait_for
 
 _DBT = [sys.executable, "-m", "waypoint.dbt_process"]
+_LOGS = ["--log-format", "json", "--log-format-file", "text", "--log-level-file", "info"]
 _FAILED = frozenset({"error", "fail", "runtime error", "partial success"})
 _UNIT_TEST = "unit_test"
 _SELECTING = ("-s", "-m", "--select", "--models", "--exclude", "--selector", "--resource-type")
 _HEADING = re.compile(r"\w+ Error in \w+ \S+ \(.*\)$")
-_EXCERPT = re.compile(r"LINE \d+:")
+_EXCERPT = re.compile(r"\s*(LINE \d+:|> in macro |> called by )")
 _LONGEST = 20  # lines of one message
 _FINISHED_EVENTS = frozenset(
     {
@@ -205,16 +206,7 @@ def _run_dbt(project: Project, command: Sequence[str], watch: Callable[[Progress
     log = project.state / "logs"
     options = ["--target", project.target, "--target-path", str(target)]
     process = subprocess.Popen(
-        [
-            *_DBT,
-            str(os.getpid()),
-            "--log-format",
-            "json",
-            "--log-path",
-            str(log),
-            *command,
-            *options,
-        ],
+        [*_DBT, str(os.getpid()), *_LOGS, "--log-path", str(log), *command, *options],
         cwd=project.root,
         env=_environment(project),
         stdin=subprocess.DEVNULL,
