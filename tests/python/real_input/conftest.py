@@ -29,9 +29,10 @@ def data() -> DataSets:
 
 @pytest.fixture(scope="session")
 def sources(data: DataSets, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sources]:
-    """The data sets in a database, behind an API and as dumps."""
+    """The data sets in a database, behind an API, as a file drop and as dumps."""
     folder = tmp_path_factory.mktemp("real_input")
     data.dump(folder / "dumps")
+    data.jaffle_shop.drop(folder / "transactions")
     charges = ChargeStore(folder / "charges.sqlite")
     charges.upsert(data.olist.charges())
     with (
@@ -46,6 +47,7 @@ def sources(data: DataSets, tmp_path_factory: pytest.TempPathFactory) -> Iterato
                 "WAYPOINT_TRAVEL_BOOKING_DSN": dsn,
                 "STRIPE_API_BASE": api.url,
                 "STRIPE_API_KEY": api.key,
+                "WAYPOINT_TRANSACTION_FILES": str(folder / "transactions"),
                 "WAYPOINT_KAFKA_DUMPS": str(folder / "dumps"),
             },
         )

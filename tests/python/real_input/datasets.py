@@ -8,8 +8,10 @@ from itertools import chain
 from pathlib import Path
 
 from real_input import database
+from real_input.changes import Debezium
 from real_input.dumps import Dumps
 from real_input.hotel import Hotel
+from real_input.ledger import JaffleShop
 from real_input.logs import Loghub
 from real_input.olist import Olist
 from real_input.places import CitiBike, Foursquare, MovieLens
@@ -28,6 +30,10 @@ class DataSets:
     @cached_property
     def olist(self) -> Olist:
         return Olist(self.folder / "commerce")
+
+    @cached_property
+    def jaffle_shop(self) -> JaffleShop:
+        return JaffleShop(self.folder / "commerce/jaffle_shop_classic")
 
     @cached_property
     def hotel(self) -> Hotel:
@@ -54,6 +60,10 @@ class DataSets:
         return Loghub(self.folder / "logs/loghub_2k")
 
     @cached_property
+    def debezium(self) -> Debezium:
+        return Debezium(self.folder / "cdc/debezium")
+
+    @cached_property
     def github(self) -> GitHub:
         return GitHub(self.folder / "events/gharchive_2021_07_21/2021-07-21-few-hours.json.gz")
 
@@ -76,6 +86,7 @@ class DataSets:
             "app_bookings": len(self.hotel.bookings),
             "app_payments": len(self.olist.payments),
             "stripe_charges": len(self.olist.payments),
+            "transactions": len(self.jaffle_shop.payments),
             "user_interactions": len(self.foursquare.checkins) + len(self.movielens.ratings),
             "place_updates": len(self.foursquare.places),
             "location_events": 2 * self.citibike.trips(),
@@ -84,6 +95,7 @@ class DataSets:
             "app_logs": 8 * 2000,
             "app_events": len(self.github.events) + len(self.access_log.lines),
             "clickstream": len(self.rees46.events),
+            "cdc_changes": len(self.debezium.messages),
         }
 
     def dump(self, folder: Path) -> None:
@@ -95,6 +107,7 @@ class DataSets:
             self.citibike,
             self.vega,
             self.loghub,
+            self.debezium,
             self.github,
             self.rees46,
             self.access_log,

@@ -42,7 +42,7 @@ class Dump:
         self._file = file
         self._next_offset = next_offset
 
-    def send(self, key: object, value: dict[str, Any] | str, at: datetime) -> None:
+    def send(self, key: object, value: dict[str, Any] | str | None, at: datetime) -> None:
         """Write one message, produced at `at` (UTC, no zone); a `value` that is text is no JSON."""
         partition = crc32(str(key).encode()) % PARTITIONS
         offset = self._next_offset[self._topic, partition]

@@ -97,3 +97,14 @@ def test_log_messages_come_through_word_for_word(
 ) -> None:
     rows = warehouse.execute("select log_id, trim(message) from staging.stg_app_logs").fetchall()
     assert dict(rows) == data.loghub.messages()
+
+
+def test_changes_by_operation(data: DataSets, warehouse: DuckDBPyConnection) -> None:
+    rows = warehouse.execute(
+        "select operation, count(*) from staging.stg_cdc_changes group by operation"
+    ).fetchall()
+    ((tombstones,),) = warehouse.execute(
+        "select count(*) from raw.cdc_changes where _payload is null"
+    ).fetchall()
+    assert dict(rows) == data.debezium.by_operation()
+    assert tombstones == data.debezium.tombstones() > 0

@@ -1,4 +1,4 @@
-"""A real shop's orders and payments come out to the cent."""
+"""Real shops' orders and payments come out to the cent."""
 
 from __future__ import annotations
 
@@ -121,3 +121,15 @@ def test_a_users_lifetime_value_is_what_the_person_paid(
     assert {user: figures for user, *figures in rows} == {
         user: [paid[user], orders[user], "BRL"] for user in orders
     }
+
+
+def test_transactions_of_a_file_by_day_category_and_status(
+    data: DataSets, warehouse: DuckDBPyConnection
+) -> None:
+    rows = warehouse.execute(
+        "select strftime(day, '%Y-%m-%d'), category, status, transactions, 100 * net_amount"
+        " from marts.transactions_summary"
+    ).fetchall()
+    assert {
+        (day, category, status): (count, cents) for day, category, status, count, cents in rows
+    } == data.jaffle_shop.by_day_category_and_status()
