@@ -48,7 +48,7 @@ from ingestion.postgres_columns import (
 from ingestion.postgres_cursor import Cursor, Part
 from ingestion.postgres_snapshot import ReadRefused, Snapshot, snapshot
 from waypoint.contracts.model import RAW, Contract
-from waypoint.errors import UnusableInput, WaypointError
+from waypoint.errors import Unavailable, UnusableInput, WaypointError
 
 DEFAULT_SCHEMA = "public"
 
@@ -209,6 +209,7 @@ def _extract_table(
             task,
             reading,
             rows=database.rows(_select(table, reading, look, part)),
+            expected=look.rows,
             files=files,
             key=task.key or table.key,
             part=part,
@@ -234,25 +235,29 @@ def _land(
     reading: Plan,
     *,
     rows: str,
+    expected: int,
     files: list[Path],
     key: Sequence[str],
     part: Part | None,
     position: Mapping[str, Any],
 ) -> Changes:
-    """Land what `rows`, a select over the source, has that `files` have not."""
+    """Land what `rows`, a select over the source of `expected` rows, has that `files` have not."""
     contract = task.contract
     names = [item.column.name for item in reading.readings]
+    batch = next_batch(files, source.name)
     with database.streaming() as engine:
         query = f"select *, {row_payload(names)} from ({rows})"
         if files:
             database.fetch(engine, rows, "fetched")
             query = f"select *, {row_payload(names)}, rowid as {quoted(ROW)} from fetched"
-        return land_changes(
+            (fetched,) = engine.execute("select count(*) from fetched").fetchall()[0]
+            _refuse_loss(source, task, fetched, expected)
+        changes = land_changes(
             engine,
             query,
             contract=contract,
             source=source.name,
-            batch=next_batch(files, source.name),
+            batch=batch,
             area=context.area,
             files=part.files(files) if part else files,
             key=[name for name in key if name in names] or names,
@@ -260,6 +265,19 @@ def _land(
             since=part.landed_condition(contract) if part else None,
             position=position,
             drift=reading.drift,
+        )
+    if not files and changes.read != expected:
+        context.area.path(contract.name, batch).unlink()
+        _refuse_loss(source, task, changes.read, expected)
+    return changes
+
+
+def _refuse_loss(source: Source, task: _Task, read: int, expected: int) -> None:
+    if read != expected:
+        raise Unavailable(
+            f"{source.name}: {expected:,} rows of {task.table} were to be read, but {read:,} came;"
+            " nothing of them was landed",
+            hint="run the same command again",
         )
 
 

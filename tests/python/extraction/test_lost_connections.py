@@ -120,6 +120,21 @@ def test_a_killed_server_is_an_error_not_a_crash(
             warehouse.extract(shop.source({"big": "app_big"}))
 
 
+@pytest.mark.parametrize("landed_before", [False, True])
+def test_rows_that_get_lost_on_the_way_are_noticed(
+    big: Shop, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, landed_before: bool
+) -> None:
+    if landed_before:
+        warehouse.extract(big.source(SMALL))
+        big.execute("update small set name = 'y'")
+    files = warehouse.files("app_small")
+    original = Snapshot.rows
+    monkeypatch.setattr(Snapshot, "rows", lambda *a: f"from ({original(*a)}) limit 9")
+    with pytest.raises(Unavailable, match="10 rows of small were to be read, but 9 came"):
+        warehouse.extract(big.source(SMALL))
+    assert (warehouse.files("app_small"), warehouse.leftovers()) == (files, [])
+
+
 def test_an_interrupted_reader_lets_go_of_the_database(big: Shop, warehouse: Warehouse) -> None:
     run = extract(big.source(TABLES), warehouse.context())
     next(run)
