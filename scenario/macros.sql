@@ -32,8 +32,8 @@ create macro is_dirty(moment, day) as
 create macro dirtied(message, stream, key, moment, dirty_day, patches) as
     case
         when is_dirty(moment, dirty_day) and is_dirtied(stream, key)
-        then json_merge_patch(message, pick(stream || ' dirt', key, patches)::json)
-        else message
+        then json_merge_patch(message::json, pick(stream || ' dirt', key, patches)::json)::varchar
+        else message::varchar
     end;
 
 -- rows that are touched now and again: every `step` seconds, each row at its own moment; in the

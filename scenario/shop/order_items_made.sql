@@ -21,7 +21,7 @@ select
     1 + (whole('product of order', order_id, 0, product_count() - 1) + item * 7)
         % product_count() as product_id,
     case
-        when is_fraud then 6 + item
+        when is_fraud then 20 + 5 * item
         else [1, 1, 1, 1, 1, 1, 2, 2, 3][whole('quantity', order_id * 4 + item, 1, 9)]
     end as quantity,
     in_smallest_unit(product_euros(product_id, created_at), per_euro, minor_units) as unit_price,

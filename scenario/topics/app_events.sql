@@ -76,15 +76,18 @@ with said as (
 sent as (
     select
         *,
-        to_json({
-            'event_id': uuid_of('app event', event_key),
-            'event_type': event_type,
-            'user_id': user_id,
-            'session_id': session_id,
-            'app_type': app_type,
-            'timestamp': iso(happened_at),
-            'properties': properties
-        }) as message
+        with_field(
+            to_json({
+                'event_id': uuid_of('app event', event_key),
+                'event_type': event_type,
+                'user_id': user_id,
+                'session_id': session_id,
+                'app_type': app_type,
+                'timestamp': iso(happened_at)
+            })::varchar,
+            'properties',
+            properties
+        ) as message
     from said
 ),
 
@@ -96,11 +99,10 @@ released as (
                 when
                     app_type = 'mobile'
                     and happened_at > play.opened() - to_hours(setting.drift_hours_before_end())
-                then json_merge_patch(
+                then with_field(
                     message,
-                    to_json({
-                        'experiment': pick('experiment', user_id, ['control', 'new_checkout'])
-                    })
+                    'experiment',
+                    to_json(pick('experiment', user_id, ['control', 'new_checkout']))
                 )
                 else message
             end as message

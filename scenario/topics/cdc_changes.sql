@@ -1,23 +1,27 @@
 -- Changes of the operational database's rows, as change capture publishes them. The rows that were
 -- there when capture began come as native Debezium envelopes, and so do some later changes; after
 -- each delete comes a tombstone.
-with changes as (
+with committed as (
+    select
+        *,
+        hash(table_name, id, happened_at) as change_key,
+        case when operation = 'SNAPSHOT' then play.start() else happened_at end as committed_at
+    from row_moments
+),
+
+changes as (
     select
         moments.*,
-        hash(moments.table_name, moments.id, moments.happened_at) as change_key,
         -- always the same for a row, so that its changes keep their order
         later(
-            case
-                when moments.operation = 'SNAPSHOT' then play.start()
-                else moments.happened_at
-            end,
+            moments.committed_at,
             0.1
             + chance('capture', hash(moments.table_name, moments.id))
             * case when moments.operation = 'SNAPSHOT' then 300 else 0.8 end
         ) as captured_at,
         befores.row_values as before_values,
         case when moments.operation <> 'DELETE' then afters.row_values end as after_values
-    from row_moments as moments
+    from committed as moments
     left join row_versions as befores
         on moments.table_name = befores.table_name
         and moments.id = befores.id
@@ -45,49 +49,60 @@ sent as (
     select
         *,
         case
-            when is_native then to_json({
-                'before': before_values,
-                'after': after_values,
-                'source': {
-                    'version': '3.7.0.Final',
-                    'connector': 'postgresql',
-                    'name': 'travel_booking',
-                    'ts_ms': epoch_ms(
-                        case when operation = 'SNAPSHOT' then play.start() else happened_at end
-                    ),
-                    'snapshot': case when operation = 'SNAPSHOT' then 'true' else 'false' end,
-                    'db': 'travel_booking',
-                    'schema': 'public',
-                    'table': table_name,
-                    'txId': 700 + (epoch_ms(happened_at) // 1000) % 100000000,
-                    'lsn': epoch_ms(happened_at) * 8
-                },
-                'op': case operation
-                    when 'SNAPSHOT' then 'r'
-                    when 'INSERT' then 'c'
-                    when 'UPDATE' then 'u'
-                    else 'd'
-                end,
-                'ts_ms': epoch_ms(captured_at)
-            })
-            else to_json({
-                'change_id': uuid_of('change', change_key),
-                'table_name': 'public.' || table_name,
-                'operation': operation,
-                'primary_key': {'id': id},
-                'before_values': before_values,
-                'after_values': after_values,
-                'timestamp': iso(happened_at),
-                'source_database': 'travel_booking',
-                'debezium_metadata': {
-                    'source': {
-                        'connector': 'postgresql',
-                        'db': 'travel_booking',
-                        'schema': 'public'
-                    },
-                    'transaction_ts': iso(happened_at)
-                }
-            })
+            when is_native
+            then with_field(
+                with_field(
+                    to_json({
+                        'op': case operation
+                            when 'SNAPSHOT' then 'r'
+                            when 'INSERT' then 'c'
+                            when 'UPDATE' then 'u'
+                            else 'd'
+                        end,
+                        'ts_ms': epoch_ms(captured_at),
+                        'source': {
+                            'version': '3.7.0.Final',
+                            'connector': 'postgresql',
+                            'name': 'travel_booking',
+                            'ts_ms': epoch_ms(committed_at),
+                            'snapshot': (operation = 'SNAPSHOT')::varchar,
+                            'db': 'travel_booking',
+                            'schema': 'public',
+                            'table': table_name,
+                            'txId': 700 + (epoch_ms(committed_at) // 1000) % 100000000,
+                            'lsn': epoch_ms(committed_at) * 8
+                        }
+                    })::varchar,
+                    'before',
+                    before_values
+                ),
+                'after',
+                after_values
+            )
+            else with_field(
+                with_field(
+                    to_json({
+                        'change_id': uuid_of('change', change_key),
+                        'table_name': 'public.' || table_name,
+                        'operation': operation,
+                        'primary_key': {'id': id},
+                        'timestamp': iso(committed_at),
+                        'source_database': 'travel_booking',
+                        'debezium_metadata': {
+                            'source': {
+                                'connector': 'postgresql',
+                                'db': 'travel_booking',
+                                'schema': 'public'
+                            },
+                            'transaction_ts': iso(committed_at)
+                        }
+                    })::varchar,
+                    'before_values',
+                    before_values
+                ),
+                'after_values',
+                after_values
+            )
         end as message
     from keyed
 )

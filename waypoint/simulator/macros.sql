@@ -66,6 +66,13 @@ create macro wobble(stream, key, step) as
     + swing(stream, key, step, 13.0) * 0.5
     + swing(stream, key, step, 61.0) * 1.25;
 
+-- JSON
+
+-- A JSON object (as text) with one more field, whose value is JSON already. Cheaper than `to_json`
+-- around it, which would read the value again.
+create macro with_field(object, name, value) as
+    object[:-2] || ',"' || name || '":' || coalesce(value::varchar, 'null') || '}';
+
 -- the play
 
 create schema play;

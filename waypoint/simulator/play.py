@@ -128,6 +128,11 @@ def _stretch(
 ) -> Played:
     """Play one stretch and remember that it was played."""
     since = played.as_of
+    topics = scenario.topics.topics if scenario.topics else {}
+    # before anything is changed: mistakes in the scenario leave nothing half played
+    offsets = {
+        name: played.offsets.get(name) or (0,) * partitions_of(project, name) for name in topics
+    }
     played = played.going_to(until)
     write_state(places.state_file, played)
     for folder in (places.dumps, places.drops):
@@ -137,7 +142,6 @@ def _stretch(
         rows[what] = rows.get(what, 0) + count
         report(what, count)
 
-    offsets = dict(played.offsets)
     with ExitStack() as stack:
         database = database_running(project, scenario, stack)
         tables = stack.enter_context(
@@ -151,9 +155,8 @@ def _stretch(
             told("charges", charge(tables, scenario.charges, ChargeStore(places.charges)))
         if scenario.files:
             told("files", drop(tables, scenario.files, places.drops, until))
-        for name, topic in scenario.topics.topics.items() if scenario.topics else ():
-            before = offsets.get(name) or (0,) * partitions_of(project, name)
-            dumped = dump(tables, name, topic, places.dumps, since, until, before)
+        for name, topic in topics.items():
+            dumped = dump(tables, name, topic, places.dumps, since, until, offsets[name])
             offsets[name] = dumped.offsets
             told(name, dumped.messages)
     shutil.rmtree(places.scratch, ignore_errors=True)

@@ -1,7 +1,9 @@
 """The simulated sources of a project, running: an environment under which they can be read.
 
-with simulated_sources(project) as environment:
-    sources = read_sources(project, environment)
+    with simulated_sources(project) as environment:
+        sources = read_sources(project, environment)
+
+They are played by `waypoint.simulator.play`, before or meanwhile.
 """
 
 from __future__ import annotations

@@ -24,6 +24,9 @@ from waypoint.simulator.state import World
 
 MACROS = "macros.sql"
 
+# What selects read, by their text: the same for every play.
+_tables_read: dict[str, set[str]] = {}
+
 
 class ScenarioFailed(WaypointError):
     """A query of the scenario does not work; the message names its file."""
@@ -95,16 +98,10 @@ class Tables:
             self._make(table, (*making, name))
         return text
 
-    def query(self, name: str) -> duckdb.DuckDBPyRelation:
-        """The rows of the query `name`; errors as `select`."""
-        return self.connection.sql(self.select(name))
-
-    def execute(self, name: str, statement: str, **values: Any) -> Any:
+    def execute(self, name: str, statement: str) -> Any:
         """Run a statement around the query `name`, which stands in it as `{query}`."""
         try:
-            return self.connection.execute(
-                statement.replace("{query}", f"({self.select(name)}\n)"), values or None
-            )
+            return self.connection.execute(statement.replace("{query}", f"({self.select(name)}\n)"))
         except duckdb.Error as error:
             raise ScenarioFailed(f"{self._queries[name]}: {_said(error)}") from None
 
@@ -127,11 +124,14 @@ class Tables:
 
     def _read(self, path: Path, text: str) -> set[str]:
         """The names of the tables that a select reads."""
-        serialised = self.connection.execute("select json_serialize_sql(?)", [text]).fetchall()
-        tree = json.loads(serialised[0][0])
-        if tree["error"]:
-            raise ScenarioFailed(f"{path}: {tree['error_message']}")
-        return _base_tables(tree)
+        if text not in _tables_read:
+            # no parameter: binding one costs DuckDB's client the import of pandas
+            statement = f"select json_serialize_sql({_literal(text)})"
+            tree = json.loads(self.connection.execute(statement).fetchall()[0][0])
+            if tree["error"]:
+                raise ScenarioFailed(f"{path}: {tree['error_message']}")
+            _tables_read[text] = _base_tables(tree)
+        return _tables_read[text]
 
     def _set(self, variables: Mapping[str, int | float | datetime]) -> None:
         for name, value in variables.items():

@@ -38,7 +38,7 @@ with said as (
         key::varchar as key,
         value::varchar as value,
         hash(arrived_at, key, value) as id
-    from {query}
+    from {{query}}
     where arrived_at > play.reach() and arrived_at <= play.until()
 ),
 
@@ -47,15 +47,15 @@ everything as (
     union all
     select later(arrived_at, 0.2 + chance('echo', id) * 590) as arrived_at, key, value, id
     from said
-    where chance('delivered twice', id) < $duplicates
+    where chance('delivered twice', id) < {duplicates}
     union all
-    select later(arrived_at, 0.001) as arrived_at, key, pick('poison', id, $texts) as value, id
+    select later(arrived_at, 0.001) as arrived_at, key, pick('poison', id, {texts}) as value, id
     from said
-    where chance('poisoned', id) < $poison
+    where chance('poisoned', id) < {poison}
 )
 
 select
-    (hash(coalesce(key, value)) % $partitions)::integer as partition,
+    (hash(coalesce(key, value)) % {partitions})::integer as partition,
     arrived_at,
     key,
     value
@@ -140,17 +140,17 @@ def dump(
     connection = tables.connection
     tables.execute(
         topic.query,
-        _DELIVERED,
-        duplicates=topic.duplicates,
-        poison=topic.poison,
-        texts=_POISON,
-        partitions=len(offsets),
+        _DELIVERED.format(
+            duplicates=topic.duplicates,
+            poison=topic.poison,
+            texts=_POISON,
+            partitions=len(offsets),
+        ),
     )
     if at_most is not None:
         connection.execute(
             "create or replace temp table delivered as "
-            "select * from delivered order by arrived_at, key, value limit ?",
-            [at_most],
+            f"select * from delivered order by arrived_at, key, value limit {at_most}"
         )
     counts = dict(
         connection.execute("select partition, count(*) from delivered group by all").fetchall()
