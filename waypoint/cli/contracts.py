@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from waypoint.cli import contracts_gate
 from waypoint.cli.invocation import invocation
 from waypoint.cli.output import print_json, remarks
 
@@ -51,3 +52,6 @@ def render(
     for name in changed:
         console.print(f"wrote {name}")
     console.print(f"{len(project.contracts)} contracts, {len(changed)} files changed")
+
+
+contracts.command()(contracts_gate.check)

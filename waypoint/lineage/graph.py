@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,9 @@ from waypoint.errors import UnusableInput
 from waypoint.lineage.columns import ColumnRef, QueryLineage, UntraceableQuery, trace
 
 _TABLE_KINDS = ("model", "seed", "snapshot")
+
+#: Queries traced already: the manifests of two commits share nearly all of theirs.
+_TRACED: dict[tuple[object, ...], QueryLineage] = {}
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,19 @@ class Impact:
 
 
 class LineageGraph:
-    """Tables, column lineage and exposures of one manifest; queries are traced when asked for."""
+    """Tables, column lineage and exposures of one manifest; queries are traced when asked for.
 
-    def __init__(self, manifest: Mapping[str, Any], dialect: str | None = None) -> None:
+    `traced` names the tables whose queries are looked at: all, unless given.
+    """
+
+    def __init__(
+        self,
+        manifest: Mapping[str, Any],
+        dialect: str | None = None,
+        traced: Collection[str] | None = None,
+    ) -> None:
         self._manifest = manifest
+        self._traced = traced
         self.dialect = dialect or manifest["metadata"]["adapter_type"]
         self._names = {
             unique_id: f"{node['schema']}.{node.get('alias') or node['identifier']}".lower()
@@ -105,16 +117,51 @@ class LineageGraph:
             if node["resource_type"] not in ("model", "snapshot"):
                 continue
             name = self._names[unique_id]
+            if self._traced is not None and name not in self._traced:
+                continue
             if not node.get("compiled_code"):
                 raise UntraceableQuery(
                     f"{name} ({node['original_file_path']}) is not compiled in the manifest",
                     hint="run `dbt compile`, or `dbt build`, and try again",
                 )
             try:
-                traced[name] = trace(node["compiled_code"], columns, self.dialect)
+                traced[name] = self._trace(node["compiled_code"], self.tables[name], columns)
             except UntraceableQuery as error:
                 raise UntraceableQuery(f"{node['original_file_path']}: {error}") from None
         return traced
+
+    def _trace(
+        self, sql: str, table: Table, columns: Mapping[str, tuple[str, ...]]
+    ) -> QueryLineage:
+        """The lineage of one query; the same query over the same columns is traced once."""
+        parents = tuple((name, columns[name]) for name in table.parents)
+        key = (sql, self.dialect, table.columns, parents)
+        if key not in _TRACED:
+            _TRACED[key] = trace(sql, columns, self.dialect)
+        return _TRACED[key]
+
+    def limited_to(self, tables: Iterable[str]) -> LineageGraph:
+        """The graph in which only the queries of these tables are looked at."""
+        return LineageGraph(self._manifest, self.dialect, frozenset(tables))
+
+    def built_from(self, names: Iterable[str]) -> frozenset[str]:
+        """Every table that is built from some tables, directly or through others."""
+        found: set[str] = set()
+        queue = list(names)
+        while queue:
+            for child in self._children.get(queue.pop(), ()):
+                if child not in found:
+                    found.add(child)
+                    queue.append(child)
+        return frozenset(found)
+
+    @cached_property
+    def _children(self) -> dict[str, list[str]]:
+        children: dict[str, list[str]] = {}
+        for table in self.tables.values():
+            for parent in table.parents:
+                children.setdefault(parent, []).append(table.name)
+        return children
 
     @cached_property
     def _carried_to(self) -> dict[ColumnRef, set[ColumnRef]]:

@@ -1,0 +1,52 @@
+"""Columns that are the same under a new name: dropped and added at once, and saying the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import SequenceMatcher
+from typing import Any
+
+Columns = Mapping[str, Mapping[str, Any]]
+
+#: How alike two columns must be, of 1: what they say of themselves counts most.
+_ALIKE_ENOUGH = 0.72
+_OF_DESCRIPTION, _OF_NAME, _OF_TYPE, _OF_PLACE = 0.5, 0.2, 0.2, 0.1
+
+
+def renamed_columns(before: Columns, after: Columns) -> dict[str, str]:
+    """New names by the old ones; `before` and `after` are columns as written, by name.
+
+    A column is renamed if one that is gone and one that has come are alike: in description, type,
+    name and place, no matter in which order they stand.
+    """
+    gone = [name for name in before if name not in after]
+    come = [name for name in after if name not in before]
+    likeness = {(old, new): _likeness(old, new, before, after) for old in gone for new in come}
+    renames: dict[str, str] = {}
+    for old, new in sorted(likeness, key=lambda pair: -likeness[pair]):
+        if likeness[old, new] < _ALIKE_ENOUGH:
+            break
+        if old not in renames and new not in renames.values():
+            renames[old] = new
+    return renames
+
+
+def _likeness(old: str, new: str, before: Columns, after: Columns) -> float:
+    was, now = before[old], after[new]
+    descriptions = (" ".join(str(c.get("description", "")).split()) for c in (was, now))
+    same_type = _type(was) == _type(now)
+    same_place = list(before).index(old) == list(after).index(new)
+    return (
+        _OF_DESCRIPTION * _ratio(*descriptions)
+        + _OF_NAME * _ratio(old, new)
+        + _OF_TYPE * same_type
+        + _OF_PLACE * same_place
+    )
+
+
+def _ratio(one: str, other: str) -> float:
+    return SequenceMatcher(None, one.lower(), other.lower()).ratio() if one and other else 0.0
+
+
+def _type(column: Mapping[str, Any]) -> str:
+    return str(column.get("physicalType") or column.get("logicalType"))

@@ -1,0 +1,105 @@
+"""Changes in people's words."""
+
+from __future__ import annotations
+
+from waypoint.contracts.changes.verdicts import Kind
+
+#: {s} is what changed, {b} what it was, {a} what it is.
+_SENTENCES = {
+    Kind.CONTRACT_ADDED: "new contract",
+    Kind.CONTRACT_REMOVED: "the contract is removed, and with it the table",
+    Kind.CONTRACT_MOVED: "{b} is now called {a}",
+    Kind.VERSION_ADDED: "version {a} comes beside version {b}",
+    Kind.VERSION_REMOVED: "version {b} is removed",
+    Kind.VERSION_REMOVED_IN_TIME: "version {b} is removed; its end was announced for {a}",
+    Kind.TABLE_ADDED: "the contract has one table more: {s}",
+    Kind.TABLE_REMOVED: "table {s} is taken out of the contract",
+    Kind.COLUMN_ADDED: "column {s} is added",
+    Kind.REQUIRED_COLUMN_ADDED: "column {s} is added, and every row must have it",
+    Kind.COLUMN_DROPPED: "column {s} is dropped",
+    Kind.COLUMN_RENAMED: "column {b} is renamed to {a}",
+    Kind.COLUMN_RETYPED: "column {s} changes its type from {b} to {a}",
+    Kind.TYPE_NARROWED: "column {s} narrows from {b} to {a}",
+    Kind.TYPE_WIDENED: "column {s} widens from {b} to {a}",
+    Kind.UNIT_CHANGED: "column {s} is in another unit: {a} instead of {b}",
+    Kind.DESCRIPTION_CHANGED: "the description of {s} is reworded",
+    Kind.KEY_ADDED: "{a} is now the key: at most one row each",
+    Kind.KEY_DROPPED: "the key {b} is given up: rows may repeat",
+    Kind.KEY_CHANGED: "the key changes from {b} to {a}: a row stands for something else",
+    Kind.KEY_REORDERED: "the key's columns change their order from {b} to {a}",
+    Kind.REQUIRED: "column {s} must never be empty now",
+    Kind.NO_LONGER_REQUIRED: "column {s} may be empty now",
+    Kind.UNIQUE: "values of {s} must not repeat now",
+    Kind.NO_LONGER_UNIQUE: "values of {s} may repeat now",
+    Kind.VALUES_CLOSED: "column {s} takes only {a} now",
+    Kind.VALUES_OPENED: "column {s} takes any value now, no longer only {b}",
+    Kind.VALUES_NARROWED: "column {s} no longer takes {b}",
+    Kind.VALUES_WIDENED: "column {s} takes {a} too now",
+    Kind.VALUES_CHANGED: "column {s} takes {a} now and no longer {b}",
+    Kind.RANGE_NARROWED: "the range of {s} narrows: {b} → {a}",
+    Kind.RANGE_WIDENED: "the range of {s} widens: {b} → {a}",
+    Kind.RANGE_CHANGED: "the range of {s} changes: {b} → {a}",
+    Kind.PATTERN_ADDED: "values of {s} must match {a} now",
+    Kind.PATTERN_DROPPED: "values of {s} no longer have to match {b}",
+    Kind.PATTERN_CHANGED: "values of {s} must match {a} now, {b} before",
+    Kind.REFERENCE_ADDED: "values of {s} must be found in {a} now",
+    Kind.REFERENCE_DROPPED: "values of {s} need no longer be found in {b}",
+    Kind.REFERENCE_CHANGED: "values of {s} are found in {a} now, in {b} before",
+    Kind.RULE_ADDED: "a new rule: {s}",
+    Kind.RULE_DROPPED: "the rule {s} is given up",
+    Kind.RULE_CHANGED: "the rule {s} checks something else",
+    Kind.RULE_SOFTENED: "the rule {s} is softened: {b} → {a}",
+    Kind.RULE_HARDENED: "the rule {s} is hardened: {b} → {a}",
+    Kind.WARNING_ADDED: "a new rule that only warns: {s}",
+    Kind.WARNING_DROPPED: "the warning {s} is given up",
+    Kind.FRESHNESS_LOOSENED: "rows may be older: {b} → {a}",
+    Kind.FRESHNESS_TIGHTENED: "rows are promised earlier: {b} → {a}",
+    Kind.FRESHNESS_MEASURED_ELSEWHERE: "freshness is measured by {a} instead of {b}",
+    Kind.WARN_LEVEL_CHANGED: "the warning about old rows comes after {a} instead of {b}",
+    Kind.RETENTION_SHORTENED: "rows are kept for less time: {b} → {a}",
+    Kind.RETENTION_LENGTHENED: "rows are kept longer: {b} → {a}",
+    Kind.SERVICE_LEVEL_LOOSENED: "{s} is promised less: {b} → {a}",
+    Kind.SERVICE_LEVEL_TIGHTENED: "{s} is promised better: {b} → {a}",
+    Kind.SERVICE_LEVEL_CHANGED: "the promise {s} changes: {b} → {a}",
+    Kind.END_OF_LIFE_SET: "this version ends on {a}",
+    Kind.END_OF_LIFE_LATER: "its end moves from {b} to {a}",
+    Kind.END_OF_LIFE_EARLIER: "its end comes earlier: {b} → {a}",
+    Kind.CLASSIFICATION_TIGHTENED: "column {s} is now {a} (was {b}): its values are masked",
+    Kind.CLASSIFICATION_LOOSENED: "column {s} is no longer {b}, but {a}: its values are shown",
+    Kind.ROLE_ADDED: "the role {s} may {a} it now",
+    Kind.ROLE_REMOVED: "the role {s} may no longer {b} it",
+    Kind.ROLE_NARROWED: "the role {s} may {a} it only, no longer {b}",
+    Kind.ROLE_WIDENED: "the role {s} may {a} it now, not only {b}",
+    Kind.ROLE_CHANGED: "who approves the role {s} changes",
+    Kind.GRAIN_CHANGED: "a row stands for something else: {b} → {a}",
+    Kind.GRAIN_REWORDED: "the grain is reworded, the key is the same: {b} → {a}",
+    Kind.OWNER_CHANGED: "{a} answers for it instead of {b}",
+    Kind.PHYSICAL_NAME_CHANGED: "the table is called {a} instead of {b}",
+    Kind.NAMED_BY_VERSION: "the table is called {a}; {b} leads to it as before",
+    Kind.SERVER_ADDED: "it is also found on {s}",
+    Kind.SERVER_MOVED: "it is no longer found where it was: {s}: {b} → {a}",
+    Kind.TOPIC_KEY_CHANGED: "messages are keyed by {a} instead of {b}",
+    Kind.TOPIC_FORMAT_CHANGED: "messages are {a} instead of {b}",
+    Kind.TOPIC_CLEANUP_CHANGED: "old messages are handled by {a} instead of {b}",
+    Kind.TOPIC_PARTITIONS_CHANGED: "{a} partitions instead of {b}: keys move between them",
+    Kind.TOPIC_LANDS_ELSEWHERE: "messages land in {a} instead of {b}",
+    Kind.SETTING_CHANGED: "{s} changes: {b} → {a}",
+    Kind.DEPRECATED: "it is deprecated",
+    Kind.RETIRED: "it is retired",
+    Kind.PROMISE_WITHDRAWN: "it is {a} again: nothing of it is promised any more",
+    Kind.STATUS_CHANGED: "its status is {a} instead of {b}",
+    Kind.VERSION_RAISED: "version {a} follows {b}",
+    Kind.VERSION_LOWERED: "version {a} comes after {b}: versions never go back",
+    Kind.ANNOTATION_CHANGED: "{s} is written differently",
+}
+
+
+def sentence(kind: Kind, subject: str, before: str | None, after: str | None) -> str:
+    """What happened, as part of a sentence that the contract's name introduces."""
+    return _SENTENCES[kind].format(s=subject, b=_short(before), a=_short(after))
+
+
+def _short(value: str | None, limit: int = 80) -> str:
+    if value is None or value == "":
+        return "nothing"
+    return value if len(value) <= limit else f"{value[: limit - 1]}…"
