@@ -1,6 +1,25 @@
 {{ config(materialized='incremental', unique_key='day') }}
 
-with events as (
+with new_days as (
+    select distinct {{ utc_day('event_at') }} as day from {{ ref('stg_app_events') }}
+    where is_time_plausible and {{ is_new('loaded_at') }}
+),
+
+-- a step counts for the day of its search, which is the step's own day or the day before
+touched as (
+    select day from new_days
+    union
+    select cast({{ dbt.dateadd('day', -1, 'day') }} as date) as day from new_days
+),
+
+-- and a day's visits go on into the next
+needed_days as (
+    select day from touched
+    union
+    select cast({{ dbt.dateadd('day', 1, 'day') }} as date) as day from touched
+),
+
+events as (
     select
         event_id,
         session_id,
@@ -13,26 +32,7 @@ with events as (
     where event_type in ('search', 'booking_view', 'booking_created', 'payment_completed')
         and session_id is not null
         and is_time_plausible
-),
-
--- a step counts for the day of its search, which is the step's own day or the day before
-touched as (
-    select event_day as day from events
-    where {{ is_new('loaded_at') }}
-    union
-    select cast({{ dbt.dateadd('day', -1, 'event_day') }} as date) as day from events
-    where {{ is_new('loaded_at') }}
-),
-
-needed_days as (
-    select day from touched
-    union
-    select cast({{ dbt.dateadd('day', 1, 'day') }} as date) as day from touched
-),
-
-needed_events as (
-    select * from events
-    where {{ is_touched('event_day', 'needed_days', 'day') }}
+        and {{ is_on_touched_day('event_at', 'needed_days') }}
 ),
 
 -- a visit begins with the first search of a session on a day ...
@@ -42,7 +42,7 @@ searches as (
         event_day as day,
         app_type,
         event_at as searched_at
-    from needed_events
+    from events
     where event_type = 'search'
     qualify row_number() over (
         partition by session_id, event_day
@@ -72,14 +72,14 @@ steps as (
         visits.session_id,
         visits.day,
         visits.app_type,
-        needed_events.event_type,
-        needed_events.event_at,
-        needed_events.loaded_at
+        events.event_type,
+        events.event_at,
+        events.loaded_at
     from visits
-    inner join needed_events
-        on visits.session_id = needed_events.session_id
-        and visits.searched_at <= needed_events.event_at
-        and visits.ended_at > needed_events.event_at
+    inner join events
+        on visits.session_id = events.session_id
+        and visits.searched_at <= events.event_at
+        and visits.ended_at > events.event_at
     where {{ is_touched('visits.day', touched_keys='day') }}
 ),
 

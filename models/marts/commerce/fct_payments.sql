@@ -1,7 +1,22 @@
 {{ config(materialized='incremental', unique_key='charge_id') }}
 
-with payments as (
+-- a charge can be loaded before the order or booking that says who paid
+with touched as (
+    select charge_id from {{ ref('stg_payments') }}
+    where {{ is_new('loaded_at') }}
+    union
+    select payments.charge_id from {{ ref('stg_payments') }} as payments
+    inner join {{ ref('stg_orders') }} as orders on payments.order_id = orders.order_id
+    where {{ is_new('orders.loaded_at') }}
+    union
+    select payments.charge_id from {{ ref('stg_payments') }} as payments
+    inner join {{ ref('stg_bookings') }} as bookings on payments.booking_id = bookings.booking_id
+    where {{ is_new('bookings.loaded_at') }}
+),
+
+payments as (
     select * from {{ ref('stg_payments') }}
+    where {{ is_touched('charge_id') }}
 ),
 
 orders as (
@@ -10,20 +25,6 @@ orders as (
 
 bookings as (
     select booking_id, user_id, loaded_at from {{ ref('stg_bookings') }}
-),
-
--- a charge can be loaded before the order or booking that says who paid
-touched as (
-    select charge_id from payments
-    where {{ is_new('loaded_at') }}
-    union
-    select payments.charge_id from payments
-    inner join orders on payments.order_id = orders.order_id
-    where {{ is_new('orders.loaded_at') }}
-    union
-    select payments.charge_id from payments
-    inner join bookings on payments.booking_id = bookings.booking_id
-    where {{ is_new('bookings.loaded_at') }}
 ),
 
 with_buyer as (
@@ -66,7 +67,6 @@ with_buyer as (
     from payments
     left join orders on payments.order_id = orders.order_id
     left join bookings on payments.booking_id = bookings.booking_id
-    where {{ is_touched('payments.charge_id', touched_keys='charge_id') }}
 )
 
 select * from with_buyer

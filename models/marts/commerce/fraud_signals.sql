@@ -7,27 +7,27 @@
 {% set weights = {'velocity': 40, 'amount': 35, 'geography': 25} %}
 {% set suspicious_from = 50 %}
 
-with payments as (
-    select * from {{ ref('fct_payments') }}
-    where user_id is not null
-),
-
-users as (
-    select user_id, country, loaded_at from {{ ref('stg_users') }}
-),
-
 -- a late charge changes what was usual for all later ones, so a buyer is done whole
-touched as (
-    select user_id from payments
-    where {{ is_new('payments.loaded_at') }}
+with touched as (
+    select user_id from {{ ref('fct_payments') }}
+    where {{ is_new('loaded_at') }}
+    {%- if is_incremental() %}
     union
-    select user_id from users
+    -- accounts are touched all the time; only one that moved changes its charges
+    select kept.user_id from {{ this }} as kept
+    inner join {{ ref('stg_users') }} as users on kept.user_id = users.user_id
     where {{ is_new('users.loaded_at') }}
+        and coalesce(kept.user_country, '') <> coalesce(users.country, '')
+    {%- endif %}
 ),
 
 charges as (
-    select * from payments
-    where {{ is_touched('user_id') }}
+    select * from {{ ref('fct_payments') }}
+    where user_id is not null and {{ is_touched('user_id') }}
+),
+
+users as (
+    select user_id, country from {{ ref('stg_users') }}
 ),
 
 -- failed attempts count for the pace, but only money that moved says what is usual
@@ -49,7 +49,7 @@ measured as (
             order by created_at, charge_id
             rows between unbounded preceding and 1 preceding
         ) as usual_amount_cents,
-        max(loaded_at) over (partition by user_id) as user_loaded_at
+        max(loaded_at) over (partition by user_id) as newest_loaded_at
     from charges
 ),
 
@@ -70,7 +70,7 @@ judged as (
                 then {{ safe_divide('measured.amount_cents', 'measured.usual_amount_cents') }}
         end as amount_ratio,
         measured.created_at,
-        greatest(measured.user_loaded_at, coalesce(users.loaded_at, measured.user_loaded_at)) as loaded_at
+        measured.newest_loaded_at as loaded_at
     from measured
     left join users on measured.user_id = users.user_id
 ),

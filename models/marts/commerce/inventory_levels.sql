@@ -4,19 +4,15 @@
     post_hook="{{ without_gone_rows('product_name') }}"
 ) }}
 
-with products as (
-    select * from {{ ref('stg_products') }}
-),
-
-touched as (
+with touched as (
     {{ touched_records('products') }}
     union
-    select cast(product_id as varchar) as record_key from products
+    select cast(product_id as varchar) as record_key from {{ ref('stg_products') }}
     where {{ is_new('loaded_at') }}
 ),
 
 newest as (
-    {{ newest_changes('products') }}
+    {{ newest_changes('products', also_old=true) }}
 ),
 
 changes as (
@@ -34,7 +30,7 @@ changes as (
 ),
 
 extracted as (
-    select * from products
+    select * from {{ ref('stg_products') }}
     where {{ is_touched('cast(product_id as varchar)', touched_keys='record_key') }}
 ),
 

@@ -4,16 +4,19 @@
     post_hook="delete from {{ this }} where orders = 0"
 ) }}
 
-with orders as (
+with touched as (
+    select distinct
+        user_id,
+        {{ window_start('created_at', 5) }} as window_start
+    from {{ ref('stg_orders') }}
+    where {{ is_new('loaded_at') }}
+),
+
+orders as (
     select
         *,
         {{ window_start('created_at', 5) }} as window_start
     from {{ ref('stg_orders') }}
-),
-
-touched as (
-    select distinct user_id, window_start from orders
-    where {{ is_new('loaded_at') }}
 ),
 
 -- windows whose orders are all deleted come out with 0 orders, which the post-hook takes away

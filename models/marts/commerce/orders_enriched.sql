@@ -4,46 +4,28 @@
     post_hook="{{ without_gone_rows('status') }}"
 ) }}
 
-with orders as (
-    select * from {{ ref('stg_orders') }}
-),
-
-items as (
-    select * from {{ ref('stg_order_items') }}
-),
-
-products as (
-    select * from {{ ref('stg_products') }}
-),
-
-users as (
-    select * from {{ ref('stg_users') }}
-),
-
-payments as (
-    select * from {{ ref('fct_payments') }}
-    where user_id is not null
-),
-
 -- a buyer's segment and lifetime value stand on all of their orders, so a buyer is done whole
-touched as (
-    select user_id from orders
-    where {{ is_new('orders.loaded_at') }}
+with touched as (
+    select user_id from {{ ref('stg_orders') }}
+    where {{ is_new('loaded_at') }}
     union
-    select orders.user_id from items
-    inner join orders on items.order_id = orders.order_id
+    select orders.user_id from {{ ref('stg_order_items') }} as items
+    inner join {{ ref('stg_orders') }} as orders on items.order_id = orders.order_id
     where {{ is_new('items.loaded_at') }}
     union
-    select user_id from users
-    where {{ is_new('users.loaded_at') }}
-    union
-    select user_id from payments
-    where {{ is_new('payments.loaded_at') }}
+    select user_id from {{ ref('fct_payments') }}
+    where user_id is not null and {{ is_new('loaded_at') }}
     {%- if is_incremental() %}
+    union
+    -- accounts are touched all the time; only one in another segment changes its orders
+    select kept.user_id from {{ this }} as kept
+    inner join {{ ref('stg_users') }} as users on kept.user_id = users.user_id
+    where {{ is_new('users.loaded_at') }}
+        and coalesce(kept.user_segment, '') <> coalesce(users.segment, '')
     union
     -- stock moves with every sale; only a product that was sorted in anew changes its orders
     select kept.user_id from {{ this }} as kept
-    inner join products on kept.product_id = products.product_id
+    inner join {{ ref('stg_products') }} as products on kept.product_id = products.product_id
     where {{ is_new('products.loaded_at') }}
         and (
             coalesce(kept.category, '') <> coalesce(products.category, '')
@@ -52,19 +34,19 @@ touched as (
     {%- endif %}
 ),
 
-touched_orders as (
-    select * from orders
+orders as (
+    select * from {{ ref('stg_orders') }}
     where {{ is_touched('user_id') }}
 ),
 
-touched_items as (
-    select items.* from items
-    inner join touched_orders on items.order_id = touched_orders.order_id
+items as (
+    select items.* from {{ ref('stg_order_items') }} as items
+    inner join orders on items.order_id = orders.order_id
 ),
 
 -- the line with the largest amount; of equal lines the first
 largest_items as (
-    select * from touched_items
+    select * from items
     where not is_deleted
     qualify row_number() over (
         partition by order_id
@@ -78,7 +60,7 @@ item_totals as (
         cast(sum(case when is_deleted then 0 else 1 end) as bigint) as lines,
         cast(sum(case when is_deleted then 0 else quantity end) as bigint) as pieces,
         max(loaded_at) as loaded_at
-    from touched_items
+    from items
     group by order_id
 ),
 
@@ -89,22 +71,30 @@ lifetime_values as (
         currency,
         cast(sum(net_cents) as bigint) as lifetime_value_cents,
         max(loaded_at) as loaded_at
-    from payments
-    where {{ is_touched('user_id') }}
+    from {{ ref('fct_payments') }}
+    where user_id is not null and {{ is_touched('user_id') }}
     group by user_id, currency
+),
+
+products as (
+    select * from {{ ref('stg_products') }}
+),
+
+users as (
+    select * from {{ ref('stg_users') }}
 ),
 
 enriched as (
     select
         -- ids
-        touched_orders.order_id,
-        touched_orders.user_id,
+        orders.order_id,
+        orders.user_id,
         largest_items.product_id,
 
         -- the order
-        case when touched_orders.is_deleted then 'gone' else touched_orders.status end as status,
-        touched_orders.currency,
-        touched_orders.total_amount_cents,
+        case when orders.is_deleted then 'gone' else orders.status end as status,
+        orders.currency,
+        orders.total_amount_cents,
         coalesce(item_totals.lines, 0) as lines,
         coalesce(item_totals.pieces, 0) as pieces,
 
@@ -117,22 +107,21 @@ enriched as (
         coalesce(lifetime_values.lifetime_value_cents, 0) as lifetime_value_cents,
 
         -- timestamps (UTC)
-        touched_orders.created_at,
-        touched_orders.updated_at,
+        orders.created_at,
+        orders.updated_at,
         greatest(
-            touched_orders.loaded_at,
-            coalesce(item_totals.loaded_at, touched_orders.loaded_at),
-            coalesce(users.loaded_at, touched_orders.loaded_at),
-            coalesce(lifetime_values.loaded_at, touched_orders.loaded_at)
+            orders.loaded_at,
+            coalesce(item_totals.loaded_at, orders.loaded_at),
+            coalesce(lifetime_values.loaded_at, orders.loaded_at)
         ) as loaded_at
-    from touched_orders
-    left join largest_items on touched_orders.order_id = largest_items.order_id
-    left join item_totals on touched_orders.order_id = item_totals.order_id
+    from orders
+    left join largest_items on orders.order_id = largest_items.order_id
+    left join item_totals on orders.order_id = item_totals.order_id
     left join products on largest_items.product_id = products.product_id
-    left join users on touched_orders.user_id = users.user_id
+    left join users on orders.user_id = users.user_id
     left join lifetime_values
-        on touched_orders.user_id = lifetime_values.user_id
-        and touched_orders.currency = lifetime_values.currency
+        on orders.user_id = lifetime_values.user_id
+        and orders.currency = lifetime_values.currency
 )
 
 select * from enriched

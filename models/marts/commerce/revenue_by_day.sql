@@ -4,14 +4,15 @@
     post_hook="delete from {{ this }} where gross_cents = 0 and orders = 0 and bookings = 0"
 ) }}
 
-with payments as (
-    select * from {{ ref('fct_payments') }}
+-- a refund changes an old charge, so its day is counted anew
+with touched as (
+    select distinct charged_day from {{ ref('fct_payments') }}
+    where {{ is_new('loaded_at') }}
 ),
 
--- a refund changes an old charge, so its day is counted anew
-touched as (
-    select distinct charged_day as day from payments
-    where {{ is_new('loaded_at') }}
+payments as (
+    select * from {{ ref('fct_payments') }}
+    where {{ is_touched('charged_day') }}
 ),
 
 -- days whose charges all failed come out as zeros, which the post-hook takes away: should a charge
@@ -32,7 +33,6 @@ by_day as (
 
         max(loaded_at) as loaded_at
     from payments
-    where {{ is_touched('charged_day', touched_keys='day') }}
     group by charged_day, currency
 )
 

@@ -4,42 +4,34 @@
     post_hook="{{ without_gone_rows('result') }}"
 ) }}
 
-with payments as (
-    select * from {{ ref('stg_app_payments') }}
-),
-
-charges as (
-    select * from {{ ref('stg_payments') }}
-),
-
-touched as (
-    select charge_id from charges
-    where {{ is_new('charges.loaded_at') }}
+with touched as (
+    select charge_id from {{ ref('stg_payments') }}
+    where {{ is_new('loaded_at') }}
     union
-    select charge_id from payments
-    where charge_id is not null and {{ is_new('payments.loaded_at') }}
+    select charge_id from {{ ref('stg_app_payments') }}
+    where charge_id is not null and {{ is_new('loaded_at') }}
     {%- if is_incremental() %}
     union
     -- the charge that a payment named before
     select kept.charge_id from {{ this }} as kept
-    inner join payments on kept.payment_id = payments.payment_id
+    inner join {{ ref('stg_app_payments') }} as payments on kept.payment_id = payments.payment_id
     where kept.charge_id is not null and {{ is_new('payments.loaded_at') }}
     {%- endif %}
 ),
 
-touched_payments as (
+payments as (
     select
         *,
         -- a payment that was deleted names no charge
         case when not is_deleted then charge_id end as named_charge_id,
         status in ('succeeded', 'paid', 'captured', 'completed', 'refunded', 'partially_refunded')
             as has_moved_money
-    from payments
-    where {{ is_new('payments.loaded_at') }} or {{ is_touched('charge_id') }}
+    from {{ ref('stg_app_payments') }}
+    where {{ is_new('loaded_at') }} or {{ is_touched('charge_id') }}
 ),
 
-touched_charges as (
-    select * from charges
+charges as (
+    select * from {{ ref('stg_payments') }}
     where {{ is_touched('charge_id') }}
 ),
 
@@ -48,7 +40,7 @@ named_charges as (
         named_charge_id as charge_id,
         cast(count(*) as bigint) as payments,
         max(loaded_at) as loaded_at
-    from touched_payments
+    from payments
     where named_charge_id is not null
     group by named_charge_id
 ),
@@ -82,8 +74,8 @@ of_payments as (
             when p.amount_cents <> c.amount_cents then 'amount_differs'
             else 'matched'
         end as result
-    from touched_payments as p
-    left join touched_charges as c on p.charge_id = c.charge_id
+    from payments as p
+    left join charges as c on p.charge_id = c.charge_id
     left join named_charges as n on p.charge_id = n.charge_id
 ),
 
@@ -103,7 +95,7 @@ of_charges as (
         c.created_at,
         c.loaded_at,
         case when n.charge_id is null then 'missing_in_shop' else 'gone' end as result
-    from touched_charges as c
+    from charges as c
     left join named_charges as n on c.charge_id = n.charge_id
 ),
 

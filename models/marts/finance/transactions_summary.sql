@@ -1,15 +1,16 @@
 {{ config(materialized='incremental', unique_key='day') }}
 
-with transactions as (
+with touched as (
+    select distinct {{ utc_day('posted_at') }} as day from {{ ref('stg_transactions') }}
+    where {{ is_new('loaded_at') }}
+),
+
+transactions as (
     select
         *,
         {{ utc_day('posted_at') }} as day
     from {{ ref('stg_transactions') }}
-),
-
-touched as (
-    select distinct day from transactions
-    where {{ is_new('loaded_at') }}
+    where {{ is_on_touched_day('posted_at') }}
 ),
 
 summary as (
@@ -29,7 +30,6 @@ summary as (
 
         max(loaded_at) as loaded_at
     from transactions
-    where {{ is_touched('day') }}
     group by day, currency, coalesce(category, 'uncategorised'), status
 )
 

@@ -4,26 +4,22 @@
     post_hook="{{ without_gone_rows('status') }}"
 ) }}
 
-with bookings as (
+with touched as (
+    select booking_id from {{ ref('stg_bookings') }}
+    where {{ is_new('loaded_at') }}
+    union
+    select booking_id from {{ ref('fct_payments') }}
+    where booking_id is not null and {{ is_new('loaded_at') }}
+),
+
+bookings as (
     select * from {{ ref('stg_bookings') }}
+    where {{ is_touched('booking_id') }}
 ),
 
 payments as (
     select * from {{ ref('fct_payments') }}
-    where booking_id is not null
-),
-
-touched as (
-    select booking_id from bookings
-    where {{ is_new('loaded_at') }}
-    union
-    select booking_id from payments
-    where {{ is_new('loaded_at') }}
-),
-
-touched_bookings as (
-    select * from bookings
-    where {{ is_touched('booking_id') }}
+    where booking_id is not null and {{ is_touched('booking_id') }}
 ),
 
 -- amounts in another currency than the booking's are never added to it
@@ -36,7 +32,6 @@ paid as (
         min(case when is_paid then created_at end) as first_paid_at,
         max(loaded_at) as loaded_at
     from payments
-    where {{ is_touched('booking_id') }}
     group by booking_id, currency
 ),
 
@@ -67,7 +62,7 @@ final as (
         bookings.updated_at,
         paid.first_paid_at,
         greatest(bookings.loaded_at, coalesce(paid.loaded_at, bookings.loaded_at)) as loaded_at
-    from touched_bookings as bookings
+    from bookings
     left join paid
         on bookings.booking_id = paid.booking_id
         and bookings.currency = paid.currency
