@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def land_query(
         source: the source's name in sources.yml.
         batch: the batch id, which names the file: the same rows must get the same id.
         area: where to land.
-        position: how far the source has been read with this batch; JSON, some kilobytes at most.
+        position: how far the source has been read with this batch; JSON.
         drift: what the caller found the source to have that the contract has not.
         unchanged: rows that the caller read and left out because they had landed before.
         document: see `ingestion.validation.validation`.
@@ -88,7 +89,17 @@ def land_query(
     types = {name: str(kind) for name, kind, *_ in described}
     checked = validation(contract, query, types, document=document, thousands=thousands)
     unknown = [f"column {name!r} is not in the contract" for name in checked.unknown]
-    room = footers.reserved()
+    landed = Landed(
+        table=contract.name,
+        batch=batch,
+        source=source,
+        rows=0,
+        read=0,
+        unchanged=unchanged,
+        position=dict(position or {}),
+        drift=(*drift, *unknown),
+    )
+    room = footers.reserved(landed)
     with area.writing(contract.name, batch) as path, _sequence(connection) as left_out:
         try:
             # counting what is left out saves a second pass over rows that are all good
@@ -109,16 +120,11 @@ def land_query(
         rejected = _used(connection, left_out)
         if rejected:
             _quarantine(connection, checked, types, contract, source, batch, area, rejected)
-        landed = Landed(
-            table=contract.name,
-            batch=batch,
-            source=source,
+        landed = replace(
+            landed,
             rows=rows,
             read=rows + rejected + unchanged,
             rejected=rejected,
-            unchanged=unchanged,
-            position=dict(position or {}),
-            drift=(*drift, *unknown),
             landed_at=footers.now_text(),
         )
         footers.fill(path, room, landed)
@@ -174,7 +180,8 @@ def _quarantine(
         f" where not ({checked.good}))"
     )
     name = f"{contract.name}/{batch}"
-    room = footers.reserved()
+    landed = Landed(QUARANTINE, name, source, expected, expected)
+    room = footers.reserved(landed)
     with area.writing(QUARANTINE, name) as path:
         rows = _copy(connection, query, path, room)
         if rows != expected:
@@ -183,8 +190,7 @@ def _quarantine(
                 " read again: the source changed meanwhile; nothing of the batch was landed",
                 hint="run the same command again",
             )
-        landed = Landed(QUARANTINE, name, source, rows, rows, landed_at=footers.now_text())
-        footers.fill(path, room, landed)
+        footers.fill(path, room, replace(landed, landed_at=footers.now_text()))
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path, room: str) -> int:

@@ -21,8 +21,10 @@ from ingestion.landing import LandingArea
 from waypoint.errors import UnusableInput
 
 KEY = "waypoint"
-#: Bytes that are reserved in each footer.
-ROOM = 8192
+
+
+#: Bytes that numbers and a time may need beyond what they take while they are open.
+_COUNTS = 200
 
 
 @dataclass(frozen=True)
@@ -46,33 +48,28 @@ def now_text() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def reserved() -> str:
-    """A value for `KEY` that holds the room, different each time."""
-    return secrets.token_hex(16).ljust(ROOM)
+def reserved(landed: Landed) -> str:
+    """A value for `KEY` with room for `landed`, its counts still open; different each time."""
+    return secrets.token_hex(16).ljust(len(_text(landed)) + _COUNTS)
 
 
 def fill(path: Path, room: str, landed: Landed) -> None:
-    """Put `landed` where `room` was reserved in the footer of the Parquet file at `path`.
-
-    Raises:
-        UnusableInput: it does not fit (a position of more than some kilobytes).
-    """
-    text = json.dumps(asdict(landed), separators=(",", ":")).encode().ljust(ROOM)
-    if len(text) > ROOM:
-        raise UnusableInput(
-            f"{landed.table}/{landed.batch}: its position and drift take {len(text):,} bytes,"
-            f" a footer has room for {ROOM:,}"
-        )
+    """Put `landed` where `room` was reserved for it in the footer of the Parquet file at `path`."""
+    text = _text(landed).ljust(len(room))
     with path.open("r+b") as file:
         # a Parquet file ends with the footer, its length in four bytes, and a magic word
         end = file.seek(-8, 2)
         length = int.from_bytes(file.read(4), "little")
         start = file.seek(end - length)
         footer = file.read(length)
-        if footer.count(room.encode()) != 1:
+        if footer.count(room.encode()) != 1 or len(text) != len(room):
             raise AssertionError(f"{path}: the footer does not hold the reserved room once")
         file.seek(start + footer.index(room.encode()))
         file.write(text)
+
+
+def _text(landed: Landed) -> bytes:
+    return json.dumps(asdict(landed), separators=(",", ":")).encode()
 
 
 def read_footer(path: Path) -> Landed:

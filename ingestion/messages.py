@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -148,7 +149,7 @@ def _taken_apart(messages: str, topic: Topic, guarded: bool) -> str:
     whole = "cast(try_cast({0} as {1}) as varchar) = {0} and {0} not like '-%'"
     # another topic's offsets are none of this one's
     ours = f"coalesce(topic = {text_literal(topic.name)}, true)"
-    is_json = "starts_with(ltrim(value), '{')" + (" and json_valid(value)" if guarded else "")
+    is_json = f"{starts_an_object('value')}{' and json_valid(value)' if guarded else ''}"
     return f"""
         create or replace temp table taken_apart as
         with typed as (
@@ -180,6 +181,14 @@ def _taken_apart(messages: str, topic: Topic, guarded: bool) -> str:
             ) as document
         from typed
     """
+
+
+def starts_an_object(text: str) -> str:
+    """A condition: whether a text begins like a JSON object. Trimming is slow and seldom needed."""
+    return (
+        f"case when starts_with({text}, '{{') then true"
+        f" else starts_with(ltrim({text}, e' \\t\\r\\n'), '{{') end"
+    )
 
 
 def _unplaced(topic: Topic) -> str:
@@ -285,22 +294,24 @@ def _drop_landed(
         if batch.position.get(_TOPIC) == topic.name
         and _overlap(batch.position.get(_RANGES, {}), ranges)
     ]
-    keys = []
-    for batch in overlapping:
-        good = text_literal(area.path(table, batch.batch))
-        keys.append(f"select _partition, _offset from read_parquet({good})")
-        if batch.rejected:
-            bad = text_literal(area.path(QUARANTINE, f"{table}/{batch.batch}"))
-            keys.append(f'select "partition", message_offset from read_parquet({bad})')
-    if not keys:
+    if not overlapping:
         return 0
+    good = [area.path(table, batch.batch) for batch in overlapping]
+    bad = [area.path(QUARANTINE, f"{table}/{b.batch}") for b in overlapping if b.rejected]
+    keys = f"select _partition, _offset from {_parquet(good)}"
+    if bad:
+        keys += f' union all select "partition", message_offset from {_parquet(bad)}'
     # ranges have gaps, so the offsets themselves are compared
     (dropped,) = connection.execute(
-        "delete from taken_apart where exists (from (" + " union all ".join(keys) + ") as landed"
+        f"delete from taken_apart where exists (from ({keys}) as landed"
         " where landed._partition = taken_apart._partition"
         " and landed._offset = taken_apart._offset)"
     ).fetchall()[0]
     return int(dropped)
+
+
+def _parquet(paths: list[Path]) -> str:
+    return f"read_parquet([{', '.join(map(text_literal, paths))}])"
 
 
 def _overlap(some: Mapping[str, list[int]], others: Mapping[str, list[int]]) -> bool:
@@ -322,6 +333,7 @@ def _unknown_fields(connection: duckdb.DuckDBPyConnection, topic: Topic) -> list
         f" where field not in ({listed}) group by 1 order by 2 desc, 1 limit {_MOST_DRIFT}"
     ).fetchall()
     return [
-        f"field {field[:100]!r} is not in the contract ({int(messages):,} messages)"
+        f"field {field[:100]!r} is not in the contract"
+        f" ({int(messages):,} message{'s' if messages > 1 else ''})"
         for field, messages in rows
     ]

@@ -35,7 +35,7 @@ from ingestion.inbox import (
     settled,
 )
 from ingestion.lines import CUT_SHORT, PART, read_lines
-from ingestion.messages import Topic, land_messages, topic_of
+from ingestion.messages import Topic, land_messages, starts_an_object, topic_of
 from waypoint.errors import UnusableInput
 
 PATTERNS = ("*.ndjson", "*.jsonl", "*.ndjson.gz", "*.jsonl.gz", "*.parquet")
@@ -47,29 +47,40 @@ def extract(source: Source, context: Context) -> Iterator[Outcome]:
     """Land the messages that are new in the files below the source's folder.
 
     Raises:
-        UnusableInput: a folder's name is no topic under contract, or a setting is wrong.
+        UnusableInput: a setting is wrong; or, when the other topics have landed, a folder's name
+            is no topic under contract.
         Unavailable: a file cannot be read.
         LandingAreaFull: no room; the parts that had landed stay.
     """
     by_topic: dict[str, list[Dropped]] = {}
     for file in dropped_files(open_inbox(source.settings), PATTERNS):
         folder, _, rest = file.name.partition("/")
-        if not rest:
-            raise UnusableInput(
-                f"{file.path}: stands in no topic's folder",
-                hint=f"move it to {file.path.parent}/<topic>/",
-            )
-        by_topic.setdefault(folder, []).append(file)
-    topics = {name: topic_of(name, context.contracts) for name in by_topic}
+        by_topic.setdefault(folder if rest else "", []).append(file)
     settle = settle_time(source.settings)
+    unusable: list[UnusableInput] = []
     for name, files in by_topic.items():
-        topic = topics[name]
+        try:
+            topic = _topic(name, files[0], context)
+        except UnusableInput as error:
+            unusable.append(error)  # the other topics come first
+            continue
         if context.tables is not None and topic.contract.name not in context.tables:
             continue
         if not context.full_refresh:
             known = known_stats(footers.history(context.area, topic.contract.name))
             files = [file for file in files if tuple(file.stat) not in known]
         yield from land_dumps(settled(files, settle), topic, source.name, context)
+    if unusable:
+        raise UnusableInput("\n".join(map(str, unusable)), hint=unusable[0].hint)
+
+
+def _topic(folder: str, file: Dropped, context: Context) -> Topic:
+    if not folder:
+        raise UnusableInput(
+            f"{file.path}: stands in no topic's folder",
+            hint=f"move it to {file.path.parent}/<topic>/",
+        )
+    return topic_of(folder, context.contracts)
 
 
 def land_dumps(
@@ -222,7 +233,7 @@ def _messages_of_lines() -> str:
                 line,
                 case
                     when (mark is null or mark = {text_literal(CUT_SHORT)})
-                        and starts_with(ltrim(line), '{{') and json_valid(line)
+                        and {starts_an_object("line")} and json_valid(line)
                         then null
                     else coalesce(mark, {text_literal(_NOT_JSON)})
                 end as mark

@@ -314,19 +314,30 @@ def test_unknown_fields_stay_in_the_payload_and_are_counted_as_drift(clicks, dro
 
     assert outcome.drift == (
         "clicks: field 'colour' is not in the contract (2 messages)",
-        "clicks: field 'a\\'\"b' is not in the contract (1 messages)",
+        "clicks: field 'a\\'\"b' is not in the contract (1 message)",
     )
     assert all('"colour":"red"' in p for (p,) in clicks.landed("raw_clicks", "_payload"))
 
 
-def test_what_is_no_topic_is_said(clicks, drops):
+def test_what_is_no_topic_is_said_when_the_others_have_landed(clicks, drops):
     drops.write("taps/a.ndjson", "")
-    with pytest.raises(UnusableInput, match="no contract for the topic 'taps'"):
+    drops.write("z.ndjson", "")
+    drops.write("clicks/a.ndjson", messages([1]))
+
+    with pytest.raises(UnusableInput) as caught:
         extract(clicks, drops)
-    shutil.rmtree(drops.folder / "taps")
-    drops.write("a.ndjson", "")
-    with pytest.raises(UnusableInput, match="stands in no topic's folder"):
-        extract(clicks, drops)
+
+    assert "no contract for the topic 'taps'" in str(caught.value)
+    assert "z.ndjson: stands in no topic's folder" in str(caught.value)
+    assert offsets(clicks) == [1]
+
+
+@pytest.mark.parametrize("value", ['\n\t {"id": "x"}\r\n', '{"id":"x"}'])
+def test_text_that_is_an_object_is_a_message(clicks, drops, value):
+    drops.write("clicks/a.ndjson", "\t " + message(1, value) + " \r\n")
+
+    assert counts(extract(clicks, drops)) == [(1, 1, 0, 0)]
+    assert clicks.landed("raw_clicks", "_payload, id") == [(value, "x")]
 
 
 def test_naughty_strings_land_as_they_are(clicks, drops, naughty_strings):

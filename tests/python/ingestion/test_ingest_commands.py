@@ -63,7 +63,7 @@ def test_a_source_that_fails_stops_no_other(library):
     ended = library.waypoint("land", "--json")
 
     assert ended.code == 1
-    assert {o["table"] for o in ended.json["sources"]} == {"members"}
+    assert {o["table"] for o in ended.json["sources"]} == {"members", "lendings"}
     ((failed),) = ended.json["failed_sources"]
     assert failed["source"] == "lending_desk"
     assert "no contract for the topic 'unheard-of'" in failed["error"]
