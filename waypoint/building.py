@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from waypoint.errors import WaypointError
-from waypoint.project import DEFAULT_STATE, STATE_VARIABLE, TARGET_VARIABLE, Project
+from waypoint.project import DEFAULT_STATE, DEFAULT_TARGET, STATE_VARIABLE, TARGET_VARIABLE, Project
 from waypoint.warehouse import EMBEDDED, lock_conflict, reading, wait_for
 
 _DBT = [sys.executable, "-m", "waypoint.dbt_process"]
@@ -204,7 +204,7 @@ def _run_dbt(project: Project, command: Sequence[str], watch: Callable[[Progress
     target = target_dir(project)
     (target / "run_results.json").unlink(missing_ok=True)
     log = project.state / "logs"
-    options = ["--target", project.target, "--target-path", str(target)]
+    options = ["--target-path", str(target), *_target_option(project)]
     process = subprocess.Popen(
         [*_DBT, str(os.getpid()), *_LOGS, "--log-path", str(log), *command, *options],
         cwd=project.root,
@@ -228,7 +228,10 @@ def _run_dbt(project: Project, command: Sequence[str], watch: Callable[[Progress
 
 def _environment(project: Project) -> dict[str, str]:
     environment = dict(os.environ)
-    environment[TARGET_VARIABLE] = project.target
+    if project.target == DEFAULT_TARGET:
+        environment.pop(TARGET_VARIABLE, None)
+    else:
+        environment[TARGET_VARIABLE] = project.target
     environment["DBT_SEND_ANONYMOUS_USAGE_STATS"] = "false"
     if (project.root / "profiles.yml").exists():
         environment["DBT_PROFILES_DIR"] = str(project.root)
@@ -239,6 +242,22 @@ def _environment(project: Project) -> dict[str, str]:
     else:
         environment[STATE_VARIABLE] = str(project.state)
     return environment
+
+
+def _target_option(project: Project) -> list[str]:
+    """What names the target to dbt; nothing where it is the profile's own default.
+
+    Naming it all the same would make dbt read the whole project anew, as it would again for the
+    next bare `dbt build`.
+    """
+    if project.target == DEFAULT_TARGET and TARGET_VARIABLE in _profiles(project):
+        return []
+    return ["--target", project.target]
+
+
+def _profiles(project: Project) -> str:
+    path = project.root / "profiles.yml"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def _follow(output: IO[str], watch: Callable[[Progress], None]) -> list[str]:
