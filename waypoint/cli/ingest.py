@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from waypoint.cli.invocation import invocation
-from waypoint.cli.output import answer, print_json, progress
+from waypoint.cli.output import answer, print_json, progress, remarks
 from waypoint.errors import Exit, UnusableInput
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def extract(
       waypoint extract --full-refresh
     """
     shared = invocation(context)
-    with _reading(shared.project, "waypoint extract", _PULLED, source) as sources:
+    with _reading(shared.project, "waypoint extract", _PULLED, source, shared.quiet) as sources:
         _pull(shared.project, sources, table, full_refresh, shared.quiet, as_json)
 
 
@@ -86,7 +86,7 @@ def land(
         return
     if topic:
         raise UnusableInput("--topic says what given files hold", hint="name the files, too")
-    with _reading(shared.project, "waypoint land", _DROPPED, source) as sources:
+    with _reading(shared.project, "waypoint land", _DROPPED, source, shared.quiet) as sources:
         _pull(shared.project, sources, table, False, shared.quiet, as_json)
 
 
@@ -119,13 +119,17 @@ def load(context: typer.Context, as_json: _Json = False) -> None:
 
 @contextmanager
 def _reading(
-    project: Project, work: str, kinds: tuple[str, ...], only: str | None
+    project: Project, work: str, kinds: tuple[str, ...], only: str | None, quiet: bool
 ) -> Iterator[list[Source]]:
     """The connected sources of `kinds` (that are called `only`), while the state is locked."""
     from waypoint.connecting import connected_sources
     from waypoint.locking import changing_state
 
     with changing_state(project, work), connected_sources(project) as connected:
+        for source in connected.left_out if only is None else ():
+            if source.kind in kinds:
+                words = f"left out: {source.name} ({', '.join(source.missing)} is not set)"
+                remarks(quiet).print(words, markup=False)
         yield _chosen(connected, kinds, only)
 
 

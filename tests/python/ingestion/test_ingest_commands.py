@@ -103,3 +103,10 @@ def test_a_load_of_a_warehouse_that_is_held_says_by_whom(library):
 
 def test_json_is_the_only_thing_on_stdout(library):
     assert json.loads(library.waypoint("land", "--json").out)["sources"]
+
+
+def test_sources_that_are_not_connected_are_left_out_and_named(library):
+    ended = library.waypoint("land", "--json", LIBRARY_LENDING_DESK="")
+
+    assert {o["table"] for o in ended.json["sources"]} == {"members"}
+    assert "left out: lending_desk (LIBRARY_LENDING_DESK is not set)" in ended.err
