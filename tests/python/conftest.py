@@ -119,6 +119,11 @@ class Library(CommandLine):
         }
         return Library(self.root, sources)
 
+    def with_desk(self, folder: Path) -> Library:
+        """With another, empty lending desk."""
+        (folder / "lending-slips").mkdir(parents=True)
+        return Library(self.root, self.environment | {"LIBRARY_LENDING_DESK": str(folder)})
+
     def hand_out_cards(self, file: str, *lines: str) -> None:
         """Drop a card index file."""
         (self.cards / file).write_text("\n".join(["card,name,joined", *lines]) + "\n")

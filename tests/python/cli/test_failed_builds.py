@@ -27,9 +27,7 @@ def failed(published_tiny_project, tmp_path_factory):
     pattern = "        logicalTypeOptions:\n          pattern: '^[B-Z].*|A 17$'\n"
     contract.write_text(contract.read_text().replace(asked, asked + pattern))
     assert library.waypoint("contracts", "render").code == Exit.OK
-    extra = root / "more"
-    (extra / "lending-slips").mkdir(parents=True)
-    library = type(library)(root, library.environment | {"LIBRARY_LENDING_DESK": str(extra)})
+    library = library.with_desk(root / "more")
     slip = ("S9", "C0001", "A 1", "2026-03-01T12:00:00.000Z", 7)
     library.lend("1.ndjson", slip, offset=4)
     return library, library.waypoint("run", "--as-of", "2026-03-02T12:00:00")
@@ -92,3 +90,18 @@ def test_a_part_of_the_models_is_built_on_request_but_not_published(library):
     assert built.json["counts"] == {"model": 1, "test": 1}
     assert refused.code == Exit.FOUND_FAILURES
     assert "in part" in refused.err
+
+
+def test_a_source_that_fails_stops_no_other(published_tiny_project, tmp_path):
+    shutil.copytree(published_tiny_project.root, tmp_path / "copy")
+    sources = published_tiny_project.environment | {"LIBRARY_CARD_INDEX": str(tmp_path / "gone")}
+    library = type(published_tiny_project)(tmp_path / "copy", sources)
+    library = library.with_desk(tmp_path / "desk")
+    library.lend("1.ndjson", ("S4", "C0002", "C 1", "2026-03-02T11:00:00.000Z", 7), offset=4)
+
+    ended = library.waypoint("run", "--as-of", "2026-03-02T12:00:00")
+
+    assert ended.code == Exit.FOUND_FAILURES
+    assert "✗ source card_index" in ended.out
+    assert "gone" in ended.out
+    assert library.waypoint(*COUNTED).json == [{"n": 4}]

@@ -56,8 +56,8 @@ def history(published_tiny_project, tmp_path_factory):
     """The summaries of further runs: over the same, over one more slip, and rebuilt."""
     root = tmp_path_factory.mktemp("history") / "library"
     shutil.copytree(published_tiny_project.root, root)
-    desk = {"LIBRARY_LENDING_DESK": str(root / "desk")}
-    library = type(published_tiny_project)(root, published_tiny_project.environment | desk)
+    library = type(published_tiny_project)(root, published_tiny_project.environment)
+    library = library.with_desk(root / "more")
     answers = {"again": library.run()}
     library.lend("1.ndjson", ("S4", "C0002", "C 1", "2026-03-02T11:00:00.000Z", 7), offset=4)
     question = "select * exclude (loaded_at) from staging.stg_lendings order by all"
