@@ -55,3 +55,4 @@ def render(
 
 
 contracts.command()(contracts_gate.check)
+contracts.command()(contracts_gate.notify)

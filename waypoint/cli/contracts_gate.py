@@ -10,7 +10,7 @@ import typer
 
 from waypoint.cli.invocation import Invocation, invocation
 from waypoint.cli.output import answer, print_json, remarks
-from waypoint.errors import UnusableInput, WaypointError
+from waypoint.errors import Exit, UnusableInput, WaypointError
 
 if TYPE_CHECKING:
     from waypoint.contracts.changes.checking import Report
@@ -93,6 +93,77 @@ def check(
 
         print_report(report, answer())
     raise typer.Exit(report.exit_code)
+
+
+def notify(
+    context: typer.Context,
+    contract: Annotated[
+        str, typer.Argument(help="The contract that breaks, as schema.table.")
+    ],
+    base: _Base,
+    manifest: _Manifest = None,
+    base_manifest: _BaseManifest = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show who would be told what; send nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Who was told, as JSON.")] = False,
+) -> None:
+    """Tell the consumers of a contract what will break, and keep that on record in docs/notices.
+
+    Who has to be told is computed as waypoint contracts check does. Those who have been told are
+    not told again, so a message that failed can be sent by running this once more.
+
+    \b
+    Channels, by environment variables:
+      WAYPOINT_SLACK_WEBHOOK    an incoming webhook; WAYPOINT_SLACK_CHANNEL names it on record
+      WAYPOINT_SMTP_URL         smtp://user:password@host:587, with WAYPOINT_MAIL_FROM
+      WAYPOINT_MAIL_TO          for consumers without an address of their own
+
+    \b
+    Examples:
+      waypoint contracts notify marts.revenue_by_day --base main --dry-run
+      waypoint contracts notify marts.revenue_by_day --base main
+
+    Exit codes: 0 everybody was told; 1 some are reached by no channel; 2 nothing to tell yet, or
+    unusable input; 3 a channel failed, run it again.
+    """
+    import os
+
+    from waypoint.contracts.changes.announcing import announce, hint_for_unreachable, message_about
+    from waypoint.contracts.changes.history import author
+    from waypoint.notifying import channels
+
+    shared = invocation(context)
+    report = _report(shared, base, manifest, base_manifest, None)
+    finding = next((f for f in report.findings if f.contract == contract), None)
+    if finding is None or finding.transition is None:
+        raise UnusableInput(
+            f"{contract}: nothing of it breaks against {base}, so there is nothing to tell",
+            hint="`waypoint contracts check` lists what changed",
+        )
+    if not report.consumers_known and finding.transition.site.project is not None:
+        raise UnusableInput("who consumes it is not known", hint="run `dbt compile` first")
+    if dry_run:
+        message = message_about(finding)
+        answer().print(f"{message.subject}\n\n{message.text}", markup=False)
+        return
+    announced = announce(finding, channels(os.environ), author(report.base.folder) or "unknown")
+    path = finding.transition.short(finding.transition.notice_path)
+    if as_json:
+        told = [{"kind": t.kind, "consumer": t.name, "by": t.by} for t in announced.told_now]
+        lost = [{"kind": c.kind, "consumer": c.name} for c in announced.unreachable]
+        print_json({"record": str(path), "told": told, "unreachable": lost})
+    else:
+        console = answer()
+        for one in announced.told_now:
+            console.print(f"told {one.kind} {one.name} by {one.by}", markup=False)
+        if not announced.told_now and not announced.unreachable:
+            console.print("everybody has been told before")
+        console.print(f"on record in {path}", markup=False)
+    if announced.unreachable:
+        names = ", ".join(consumer.name for consumer in announced.unreachable)
+        remarks().print(f"reached by no channel: {names}; {hint_for_unreachable()}", markup=False)
+        raise typer.Exit(Exit.FOUND_FAILURES)
 
 
 def _report(

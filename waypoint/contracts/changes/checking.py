@@ -9,10 +9,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from waypoint.contracts.changes.affected import Consumer, Consumers, merged, read_graph
-from waypoint.contracts.changes.cover import Cover, Site, cover, is_over, removal_day
+from waypoint.contracts.changes.cover import Cover, cover
 from waypoint.contracts.changes.history import Base, base
 from waypoint.contracts.changes.model import Change, Written, audiences
 from waypoint.contracts.changes.pairing import Event, Families, Step, steps
+from waypoint.contracts.changes.transition import Site, Transition, is_over
 from waypoint.contracts.changes.verdicts import Kind
 from waypoint.contracts.changes.wording import sentence
 from waypoint.contracts.documents import InvalidContract, read_document
@@ -37,6 +38,7 @@ class Finding:
 
     step: Step
     changes: tuple[tuple[Change, tuple[Consumer, ...]], ...]
+    transition: Transition | None = None  # None where nothing breaks, now or at an end announced
     cover: Cover | None = None
 
     @property
@@ -210,9 +212,27 @@ def _finding(step: Step, consumers: Consumers, site: Site, after: Families) -> F
     changes = _changes(step, versions, site)
     told = tuple((change, tuple(consumers.of(change, step))) for change in changes)
     finding = Finding(step, told)
+    if _is_retirement(changes, versions):
+        losing = consumers.of(_end(step), step)
+        return Finding(step, told, Transition(step, versions, losing, site, retiring=True))
     if not any(change.breaking for change in changes):
         return finding
-    return Finding(step, told, cover(step, versions, finding.consumers, site))
+    transition = Transition(step, versions, finding.consumers, site)
+    return Finding(step, told, transition, cover(transition))
+
+
+def _is_retirement(changes: Sequence[Change], versions: Sequence[Written]) -> bool:
+    """The end of a table is announced, no newer version stands beside it, and nothing breaks."""
+    announced = {change.kind for change in changes} & {Kind.DEPRECATED, Kind.END_OF_LIFE_SET}
+    breaking = any(change.breaking for change in changes)
+    return bool(announced) and len(versions) == 1 and not breaking
+
+
+def _end(step: Step) -> Change:
+    """What will break when a table whose end is announced is gone."""
+    contract = step.written.contract
+    kind = Kind.CONTRACT_REMOVED
+    return Change(kind, "", sentence(kind, "", None, None), audiences(kind, contract))
 
 
 def _changes(step: Step, versions: Sequence[Written], site: Site) -> list[Change]:
@@ -258,7 +278,7 @@ def _removal(step: Step, versions: Sequence[Written], site: Site) -> Change:
     newer = any(written.contract.major > old.major for written in versions)
     kind = Kind.VERSION_REMOVED if newer else Kind.CONTRACT_REMOVED
     ends = old.end_of_life.isoformat() if old.end_of_life else None
-    if newer and is_over(old, removal_day(site, old)):
+    if newer and is_over(old, site.removal_day(old)):
         kind = Kind.VERSION_REMOVED_IN_TIME
     return Change(
         kind=kind,

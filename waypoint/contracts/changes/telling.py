@@ -11,7 +11,9 @@ from waypoint.contracts.changes.affected import Consumer
 from waypoint.contracts.changes.checking import Finding, Outcome, Report
 from waypoint.contracts.changes.cover import Cover
 from waypoint.contracts.changes.model import Change
+from waypoint.contracts.changes.pairing import Step
 from waypoint.contracts.changes.verdicts import Audience
+from waypoint.contracts.model import TOPICS
 
 #: The first line of the comment, by which the workflow finds the one that it wrote before.
 COMMENT_MARK = "<!-- waypoint contracts check -->"
@@ -87,7 +89,7 @@ def _print_finding(finding: Finding, console: Console) -> None:
         mark = f"[{style}]breaks[/]" if change.breaking else "[dim]      [/]"
         look = " [yellow](look at it: how much it means, no rule can tell)[/]" * change.look
         console.print(f"  {mark} {escape(change.what)}{look}")
-        for line in _whom(change, consumers):
+        for line in _whom(change, consumers, finding.step):
             console.print(f"           [dim]{escape(line)}[/]")
     if finding.cover is not None:
         _print_cover(finding.cover, console)
@@ -117,16 +119,16 @@ def _markdown_finding(finding: Finding) -> Iterator[str]:
         yield "| What breaks | For whom |"
         yield "|---|---|"
         for change, consumers in breaking:
-            whom = "<br>".join(_cell(line) for line in _whom(change, consumers))
-            yield f"| {_cell(change.what)} | {whom} |"
+            whom = "<br>".join(_plain(line) for line in _whom(change, consumers, finding.step))
+            yield f"| {_plain(change.what)} | {whom} |"
         yield ""
     if finding.cover is not None:
         yield "| Needed | Found | To do |"
         yield "|---|---|---|"
         for condition in finding.cover.conditions:
             sign = "✅" if condition.met else "❌"
-            do = "" if condition.met else _cell(condition.do)
-            yield f"| {sign} {condition.name} | {_cell(condition.found)} | {do} |"
+            do = "" if condition.met else _plain(condition.do, code="")
+            yield f"| {sign} {condition.name} | {_plain(condition.found)} | {do} |"
         yield ""
     if harmless:
         yield f"<details><summary>{_count(harmless, 'change')} that break nobody</summary>"
@@ -150,7 +152,7 @@ def _versions(finding: Finding) -> str:
     return f"{after} (new)" if after else f"{before} (gone)"
 
 
-def _whom(change: Change, consumers: Sequence[Consumer]) -> Iterator[str]:
+def _whom(change: Change, consumers: Sequence[Consumer], step: Step) -> Iterator[str]:
     """One line for each kind of consumers that a change breaks: `models: marts.a (x, y), ...`."""
     nobody = []
     for audience in Audience:
@@ -159,7 +161,7 @@ def _whom(change: Change, consumers: Sequence[Consumer]) -> Iterator[str]:
         named = [consumer for consumer in consumers if consumer.audience is audience]
         if named:
             yield f"{audience.value}: {_names(named)}"
-        else:
+        elif audience is not Audience.TOPIC_CONSUMERS or step.written.contract.schema == TOPICS:
             nobody.append(audience.value)
     if nobody:
         yield f"none known: {', '.join(nobody)}"
@@ -183,12 +185,11 @@ def _count(things: Sequence[object], word: str) -> str:
     return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
 
 
-def _plain(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    for sign in "\\`*_[]<>|":
+def _plain(text: str, code: str = "`") -> str:
+    """Text that Markdown shows as it is, and that calls nobody by @name.
+
+    With `code` empty, backticks mark code, as they do in sentences of our own.
+    """
+    for sign in f"\\{code}*_[]<>|":
         text = text.replace(sign, f"\\{sign}")
-    return text.replace("\n", " ")
-
-
-def _cell(text: str) -> str:
-    return _plain(text)
+    return text.replace("@", "@\u200b").replace("\n", " ")
