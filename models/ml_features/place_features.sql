@@ -1,48 +1,26 @@
 {{ config(materialized='incremental', unique_key=['place_id', 'day']) }}
 
-with interactions as (
-    select
-        place_id,
-        {{ utc_day('interacted_at') }} as day,
-        interaction_type,
-        recommendation_id,
-        rating,
-        interacted_at,
-        loaded_at
-    from {{ ref('stg_user_interactions') }}
-    where is_time_plausible
-),
-
-recommendations as (
-    select
-        place_id,
-        {{ utc_day('served_at') }} as day,
-        position,
-        served_at,
-        loaded_at
-    from {{ ref('stg_recommendations') }}
-    where is_time_plausible
-),
-
-updates as (
-    select
-        *,
-        {{ utc_day('updated_at') }} as day
-    from {{ ref('stg_place_updates') }}
-    where is_time_plausible
-),
-
 -- what happens on a day changes what is known of the place from that day on
-touched as (
+with touched as (
     select
         place_id,
         min(day) as since
     from (
-        select place_id, day from interactions where {{ is_new('loaded_at') }}
+        select place_id, {{ utc_day('interacted_at') }} as day
+        from {{ ref('stg_user_interactions') }}
+        where is_time_plausible and {{ is_new('loaded_at') }}
+
         union all
-        select place_id, day from recommendations where {{ is_new('loaded_at') }}
+
+        select place_id, {{ utc_day('served_at') }} as day
+        from {{ ref('stg_recommendations') }}
+        where is_time_plausible and {{ is_new('loaded_at') }}
+
         union all
-        select place_id, day from updates where {{ is_new('loaded_at') }}
+
+        select place_id, {{ utc_day('updated_at') }} as day
+        from {{ ref('stg_place_updates') }}
+        where is_time_plausible and {{ is_new('loaded_at') }}
     ) as new_rows
     group by place_id
 ),
@@ -54,7 +32,7 @@ horizon as (
 daily_interactions as (
     select
         interactions.place_id,
-        interactions.day,
+        {{ utc_day('interactions.interacted_at') }} as day,
         sum(case when interaction_type = 'place_view' then 1 else 0 end) as views,
         sum(case when interaction_type = 'visit' then 1 else 0 end) as visits,
         sum(case when interaction_type = 'save' then 1 else 0 end) as saves,
@@ -65,38 +43,42 @@ daily_interactions as (
         sum(rating) as rating_sum,
         max(interacted_at) as last_interacted_at,
         max(loaded_at) as loaded_at
-    from interactions
+    from {{ ref('stg_user_interactions') }} as interactions
     inner join touched
-        on interactions.place_id = touched.place_id and interactions.day >= touched.since
-    where {{ not_before_horizon('interacted_at') }}
-    group by interactions.place_id, interactions.day
+        on interactions.place_id = touched.place_id
+        and {{ utc_day('interactions.interacted_at') }} >= touched.since
+    where is_time_plausible and {{ not_before_horizon('interacted_at') }}
+    group by interactions.place_id, {{ utc_day('interactions.interacted_at') }}
 ),
 
 daily_recommendations as (
     select
         recommendations.place_id,
-        recommendations.day,
+        {{ utc_day('recommendations.served_at') }} as day,
         count(*) as times_recommended,
         sum(position) as position_sum,
         max(loaded_at) as loaded_at
-    from recommendations
+    from {{ ref('stg_recommendations') }} as recommendations
     inner join touched
-        on recommendations.place_id = touched.place_id and recommendations.day >= touched.since
-    where {{ not_before_horizon('served_at') }}
-    group by recommendations.place_id, recommendations.day
+        on recommendations.place_id = touched.place_id
+        and {{ utc_day('recommendations.served_at') }} >= touched.since
+    where is_time_plausible and {{ not_before_horizon('served_at') }}
+    group by recommendations.place_id, {{ utc_day('recommendations.served_at') }}
 ),
 
 ordered_updates as (
     select
         updates.*,
+        {{ utc_day('updates.updated_at') }} as day,
         row_number() over (
             partition by updates.place_id
             order by updated_at, loaded_at, channel, kafka_partition, kafka_offset
         ) as version
-    from updates
+    from {{ ref('stg_place_updates') }} as updates
     inner join touched
-        on updates.place_id = touched.place_id and updates.day >= touched.since
-    where {{ not_before_horizon('updated_at') }}
+        on updates.place_id = touched.place_id
+        and {{ utc_day('updates.updated_at') }} >= touched.since
+    where is_time_plausible and {{ not_before_horizon('updated_at') }}
 ),
 
 daily_updates as (

@@ -1,53 +1,52 @@
 {{ config(materialized='incremental', unique_key='window_start') }}
 
-with interactions as (
-    select * from {{ ref('stg_user_interactions') }}
-    where is_time_plausible
-),
-
-location_events as (
-    select * from {{ ref('stg_location_events') }}
-    where is_time_plausible
-),
-
-place_updates as (
-    select * from {{ ref('stg_place_updates') }}
-    where is_time_plausible and category is not null
-),
-
 -- news of a place bears on the interactions with it that came later
+with news as (
+    select
+        place_id,
+        min(updated_at) as updated_at
+    from {{ ref('stg_place_updates') }}
+    where is_time_plausible and category is not null and {{ is_new('loaded_at') }}
+    group by place_id
+),
+
 touched as (
     select {{ window_start('interacted_at', 10) }} as window_start
-    from interactions
-    where {{ is_new('loaded_at') }}
+    from {{ ref('stg_user_interactions') }}
+    where is_time_plausible and {{ is_new('loaded_at') }}
 
     union
 
     select {{ window_start('located_at', 10) }} as window_start
-    from location_events
-    where {{ is_new('loaded_at') }}
+    from {{ ref('stg_location_events') }}
+    where is_time_plausible and {{ is_new('loaded_at') }}
 
     union
 
     select {{ window_start('interactions.interacted_at', 10) }} as window_start
-    from interactions
-    inner join (
-        select
-            place_id,
-            min(updated_at) as updated_at
-        from place_updates
-        where {{ is_new('loaded_at') }}
-        group by place_id
-    ) as news
+    from {{ ref('stg_user_interactions') }} as interactions
+    inner join news
         on interactions.place_id = news.place_id
         and interactions.interacted_at >= news.updated_at
-    where interactions.interacted_at >= (
-        select min(updated_at) from place_updates
-        where {{ is_new('loaded_at') }}
-    )
+    where interactions.is_time_plausible
+        and interactions.interacted_at >= (select min(updated_at) from news)
 ),
 
--- each category of a place and the time from which it was known
+horizon as (
+    select min(window_start) as starts_at from touched
+),
+
+interactions as (
+    select
+        *,
+        {{ window_start('interacted_at', 10) }} as window_start
+    from {{ ref('stg_user_interactions') }}
+    where is_time_plausible
+        and {{ not_before_horizon('interacted_at') }}
+        and {{ is_touched(window_start('interacted_at', 10), touched_keys='window_start') }}
+),
+
+-- each category of a place and the time for which it was known
 category_changes as (
     select
         *,
@@ -55,7 +54,8 @@ category_changes as (
             partition by place_id
             order by updated_at, loaded_at, channel, kafka_partition, kafka_offset
         ) as category_before
-    from place_updates
+    from {{ ref('stg_place_updates') }}
+    where is_time_plausible and category is not null
 ),
 
 categories as (
@@ -63,9 +63,12 @@ categories as (
         place_id,
         category,
         updated_at as known_from,
-        lead(updated_at) over (
-            partition by place_id
-            order by updated_at, loaded_at, channel, kafka_partition, kafka_offset
+        coalesce(
+            lead(updated_at) over (
+                partition by place_id
+                order by updated_at, loaded_at, channel, kafka_partition, kafka_offset
+            ),
+            cast('9999-12-31' as timestamp)
         ) as known_to,
         loaded_at
     from category_changes
@@ -75,7 +78,6 @@ categories as (
 windowed as (
     select
         interactions.*,
-        {{ window_start('interactions.interacted_at', 10) }} as window_start,
         categories.category,
         greatest(interactions.loaded_at, coalesce(categories.loaded_at, interactions.loaded_at))
             as newest_loaded_at
@@ -83,13 +85,7 @@ windowed as (
     left join categories
         on interactions.place_id = categories.place_id
         and interactions.interacted_at >= categories.known_from
-        and (interactions.interacted_at < categories.known_to or categories.known_to is null)
-    {%- if is_incremental() %}
-    where interactions.interacted_at >= (select min(window_start) from touched)
-        and {{ window_start('interactions.interacted_at', 10) }} in (
-            select window_start from touched
-        )
-    {%- endif %}
+        and interactions.interacted_at < categories.known_to
 ),
 
 counted as (
@@ -167,11 +163,10 @@ positions as (
         located_at,
         event_id,
         loaded_at
-    from location_events
-    {%- if is_incremental() %}
-    where located_at >= (select min(window_start) from touched)
-        and {{ window_start('located_at', 10) }} in (select window_start from touched)
-    {%- endif %}
+    from {{ ref('stg_location_events') }}
+    where is_time_plausible
+        and {{ not_before_horizon('located_at') }}
+        and {{ is_touched(window_start('located_at', 10), touched_keys='window_start') }}
 ),
 
 last_positions as (

@@ -1,95 +1,119 @@
 {{ config(materialized='incremental', unique_key='window_start') }}
 
-with changes as (
-    select
-        *,
-        concat(coalesce(schema_name || '.', ''), table_name) as qualified_table,
-        {{ window_start('changed_at', 5) }} as window_start
-    from {{ ref('stg_cdc_changes') }}
-    where operation <> 'MESSAGE'
-),
+{%- set qualified_table = "concat(coalesce(changes.schema_name || '.', ''), changes.table_name)" %}
+{%- set compared_days = 7 %}
 
 -- what a late change says bears on the later changes of the same row
-touched_records as (
+with touched_records as (
     select
-        qualified_table,
+        table_name,
         record_key,
         min(changed_at) as since
-    from changes
-    where {{ is_new('loaded_at') }}
-    group by qualified_table, record_key
+    from {{ ref('stg_cdc_changes') }}
+    where operation <> 'MESSAGE' and {{ is_new('loaded_at') }}
+    group by table_name, record_key
 ),
 
 touched as (
-    select changes.window_start
-    from changes
-    inner join touched_records
-        on changes.qualified_table = touched_records.qualified_table
-        and changes.record_key = touched_records.record_key
-        and changes.changed_at >= touched_records.since
-    where changes.changed_at >= (select min(since) from touched_records)
+    select {{ window_start('changed_at', 5) }} as window_start
+    from {{ ref('stg_cdc_changes') }}
+    where operation <> 'MESSAGE' and {{ is_new('loaded_at') }}
 
     union
 
-    select window_start from changes
-    where {{ is_new('loaded_at') }}
+    select {{ window_start('changes.changed_at', 5) }} as window_start
+    from {{ ref('stg_cdc_changes') }} as changes
+    inner join touched_records
+        on changes.table_name = touched_records.table_name
+        and changes.record_key = touched_records.record_key
+        and changes.changed_at >= touched_records.since
+    where changes.changed_at >= (select min(since) from touched_records)
+),
+
+horizon as (
+    select {{ dbt.dateadd('day', -compared_days, 'min(window_start)') }} as starts_at from touched
+),
+
+-- the changes to count, after those of some days before, which they are compared with
+ordered as (
+    select
+        {{ qualified_table }} as table_name,
+        record_key,
+        operation,
+        before_values,
+        lag(after_values) over (
+            partition by schema_name, table_name, record_key
+            order by changed_at, kafka_partition, kafka_offset
+        ) as values_so_far,
+        lag(changed_at) over (
+            partition by schema_name, table_name, record_key
+            order by changed_at, kafka_partition, kafka_offset
+        ) as changed_before_at,
+        changed_at,
+        {{ window_start('changed_at', 5) }} as window_start,
+        loaded_at
+    from {{ ref('stg_cdc_changes') }} as changes
+    where operation <> 'MESSAGE' and {{ not_before_horizon('changed_at') }}
 ),
 
 counted_changes as (
-    select * from changes
-    {%- if is_incremental() %}
-    where changed_at >= (select min(window_start) from touched)
-        and window_start in (select window_start from touched)
-    {%- endif %}
+    select
+        table_name,
+        record_key,
+        operation,
+        -- what the row was before is not what its change before had made of it: one in between is
+        -- lost; PostgreSQL leaves out large values that did not change, which is no loss
+        case
+            when operation = 'UPDATE'
+                and record_key is not null
+                and changed_before_at >= {{ dbt.dateadd('day', -compared_days, 'changed_at') }}
+                and before_values <> values_so_far
+                and values_so_far not like '%__debezium_unavailable_value%'
+                then 1
+            else 0
+        end as follows_gap,
+        changed_at,
+        window_start,
+        loaded_at
+    from ordered
+    where {{ is_touched('window_start') }}
 ),
 
--- the whole history of the rows that changed
-histories as (
+-- when a row was first told of
+introductions as (
     select
-        change_id,
-        before_values,
-        lag(after_values) over (
-            partition by qualified_table, record_key
-            order by changed_at, kafka_partition, kafka_offset
-        ) as previous_values,
-        max(case when operation in ('INSERT', 'SNAPSHOT') then 1 else 0 end) over (
-            partition by qualified_table, record_key
-            order by changed_at, kafka_partition, kafka_offset
-            rows between unbounded preceding and current row
-        ) as is_known
-    from changes
-    where record_key is not null
-    {%- if is_incremental() %}
-        and (qualified_table, record_key) in (
-            select qualified_table, record_key from counted_changes
-        )
-    {%- endif %}
+        {{ qualified_table }} as table_name,
+        record_key,
+        min(changed_at) as introduced_at
+    from {{ ref('stg_cdc_changes') }} as changes
+    where operation in ('INSERT', 'SNAPSHOT')
+        and {{ is_touched('record_key', 'counted_changes') }}
+    group by {{ qualified_table }}, record_key
 ),
 
 checked as (
     select
         counted_changes.*,
         case
-            when counted_changes.operation in ('UPDATE', 'DELETE') and histories.is_known = 0 then 1
-            else 0
-        end as lacks_insert,
-        -- what the row was before is not what it was after its change before: one in between is lost;
-        -- PostgreSQL leaves large values that did not change out, which is no loss
-        case
-            when counted_changes.operation = 'UPDATE'
-                and histories.before_values <> histories.previous_values
-                and histories.previous_values not like '%__debezium_unavailable_value%'
+            when counted_changes.operation in ('UPDATE', 'DELETE')
+                and counted_changes.record_key is not null
+                and (
+                    introductions.introduced_at is null
+                    or introductions.introduced_at > counted_changes.changed_at
+                )
                 then 1
             else 0
-        end as follows_gap
+        end as lacks_insert
     from counted_changes
-    left join histories on counted_changes.change_id = histories.change_id
+    left join introductions
+        on counted_changes.table_name = introductions.table_name
+        and counted_changes.record_key = introductions.record_key
 ),
 
 counted as (
     select
         window_start,
-        qualified_table as table_name,
+        table_name,
 
         cast(count(*) as bigint) as changes,
         cast(sum(case when operation = 'INSERT' then 1 else 0 end) as bigint) as inserts,
@@ -105,7 +129,7 @@ counted as (
 
         max(loaded_at) as loaded_at
     from checked
-    group by window_start, qualified_table
+    group by window_start, table_name
 )
 
 select * from counted

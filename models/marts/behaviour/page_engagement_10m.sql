@@ -1,24 +1,14 @@
 {{ config(materialized='incremental', unique_key='window_start') }}
 
-with clicks as (
-    select * from {{ ref('stg_clicks') }}
-    where is_time_plausible and page is not null
-),
-
-events as (
-    select * from {{ ref('stg_app_events') }}
-    where is_time_plausible and event_type in ('page_view', 'booking_created')
-),
-
 -- what lies before the day before the first new row is not looked at
-horizon as (
+with horizon as (
     select {{ dbt.dateadd('hour', -25, 'min(happened_at)') }} as starts_at
     from (
-        select clicked_at as happened_at from clicks
-        where {{ is_new('loaded_at') }}
+        select clicked_at as happened_at from {{ ref('stg_clicks') }}
+        where is_time_plausible and {{ is_new('loaded_at') }}
         union all
-        select event_at as happened_at from events
-        where {{ is_new('loaded_at') }}
+        select event_at as happened_at from {{ ref('stg_app_events') }}
+        where is_time_plausible and {{ is_new('loaded_at') }}
     ) as new_rows
 ),
 
@@ -31,8 +21,8 @@ activity as (
         1 as clicks,
         0 as views,
         loaded_at
-    from clicks
-    where {{ not_before_horizon('clicked_at') }}
+    from {{ ref('stg_clicks') }}
+    where is_time_plausible and page is not null and {{ not_before_horizon('clicked_at') }}
 
     union all
 
@@ -43,8 +33,11 @@ activity as (
         0 as clicks,
         1 as views,
         loaded_at
-    from events
-    where event_type = 'page_view' and page is not null and {{ not_before_horizon('event_at') }}
+    from {{ ref('stg_app_events') }}
+    where is_time_plausible
+        and event_type = 'page_view'
+        and page is not null
+        and {{ not_before_horizon('event_at') }}
 ),
 
 bookings as (
@@ -52,8 +45,10 @@ bookings as (
         user_id,
         event_at as booked_at,
         loaded_at
-    from events
-    where event_type = 'booking_created' and {{ not_before_horizon('event_at') }}
+    from {{ ref('stg_app_events') }}
+    where is_time_plausible
+        and event_type = 'booking_created'
+        and {{ not_before_horizon('event_at') }}
 ),
 
 -- a booking changes the windows of the day before it

@@ -10,20 +10,15 @@ partition by symbol order by quoted_at
             and interval '1 microsecond' preceding
 {%- endset %}
 
-with quotes as (
-    select * from {{ ref('stg_market_quotes') }}
-    where is_time_plausible
-),
-
 -- a new quote bears on the one after it, and both on the windows that trail over them
-touched as (
+with touched as (
     select
         symbol,
         {{ dbt.dateadd('minute', -2 * window_minutes, 'min(quoted_at)') }} as needed_from,
         min(quoted_at) as touched_from,
         {{ dbt.dateadd('minute', 2 * window_minutes, 'max(quoted_at)') }} as touched_to
-    from quotes
-    where {{ is_new('loaded_at') }}
+    from {{ ref('stg_market_quotes') }}
+    where is_time_plausible and {{ is_new('loaded_at') }}
     group by symbol
 ),
 
@@ -35,11 +30,12 @@ needed as (
     select
         quotes.*,
         touched.touched_from
-    from quotes
+    from {{ ref('stg_market_quotes') }} as quotes
     inner join touched
         on quotes.symbol = touched.symbol
-        and quotes.quoted_at between touched.needed_from and touched.touched_to
-    where {{ not_before_horizon('quotes.quoted_at') }}
+        and quotes.quoted_at >= touched.needed_from
+        and quotes.quoted_at <= touched.touched_to
+    where quotes.is_time_plausible and {{ not_before_horizon('quotes.quoted_at') }}
 ),
 
 with_previous as (

@@ -2,24 +2,23 @@
 
 {%- set credit_days = var('recommendation_credit_days', 7) %}
 
-with served as (
-    select * from {{ ref('stg_recommendations') }}
-    where is_time_plausible
-),
-
-interactions as (
-    select * from {{ ref('stg_user_interactions') }}
-    where is_time_plausible
-),
-
 -- a recommendation changes with what its user does at its place in the days after it
-new_interactions as (
+with new_interactions as (
     select
         user_id,
         place_id,
         interacted_at
-    from interactions
-    where {{ is_new('loaded_at') }}
+    from {{ ref('stg_user_interactions') }}
+    where is_time_plausible and {{ is_new('loaded_at') }}
+),
+
+new_recommendations as (
+    select
+        recommendation_id,
+        place_id,
+        served_at
+    from {{ ref('stg_recommendations') }}
+    where is_time_plausible and {{ is_new('loaded_at') }}
 ),
 
 horizon as (
@@ -27,8 +26,7 @@ horizon as (
     from (
         select interacted_at as happened_at from new_interactions
         union all
-        select served_at as happened_at from served
-        where {{ is_new('loaded_at') }}
+        select served_at as happened_at from new_recommendations
     ) as new_rows
 ),
 
@@ -36,15 +34,14 @@ touched as (
     select
         recommendation_id,
         place_id
-    from served
-    where {{ is_new('loaded_at') }}
+    from new_recommendations
 
     union
 
     select
         served.recommendation_id,
         served.place_id
-    from served
+    from {{ ref('stg_recommendations') }} as served
     inner join new_interactions
         on served.user_id = new_interactions.user_id
         and served.place_id = new_interactions.place_id
@@ -52,9 +49,15 @@ touched as (
 ),
 
 recommendations as (
-    select * from served
-    where {{ is_touched('recommendation_id, place_id') }}
+    select * from {{ ref('stg_recommendations') }}
+    where is_time_plausible
+        and {{ is_touched('recommendation_id, place_id') }}
         and {{ not_before_horizon('served_at') }}
+),
+
+interactions as (
+    select * from {{ ref('stg_user_interactions') }}
+    where is_time_plausible and {{ not_before_horizon('interacted_at') }}
 ),
 
 -- what names a recommendation counts for that one alone; a visit or rating that names none counts
