@@ -39,7 +39,8 @@ sales_features as (
         cast(sum(quantity) as bigint) as units_sold,
         cast(sum(case when is_recent then quantity else 0 end) as bigint) as units_sold_30d,
         cast(count(distinct user_id) as bigint) as buyer_count,
-        cast(count(distinct case when status = 'returned' then order_id end) as bigint) as returned_order_count,
+        cast(count(distinct case when status = 'returned' then order_id end) as bigint)
+            as returned_order_count,
         max(created_at) as last_order_at,
         max(loaded_at) as loaded_at
     from sales
@@ -64,7 +65,8 @@ final as (
         products.category,
         products.brand,
         products.price_cents,
-        {{ safe_divide('products.price_cents', 'category_prices.mean_price_cents') }} as price_to_category_mean,
+        {{ safe_divide('products.price_cents', 'category_prices.mean_price_cents') }}
+            as price_to_category_mean,
         cast({{ dbt.datediff('products.created_at', 'products.features_at', 'day') }} as bigint) as age_days,
         products.stock,
 

@@ -50,7 +50,8 @@ order_features as (
         cast(
             sum(
                 case
-                    when status <> 'cancelled' and created_at > {{ dbt.dateadd('day', -30, 'features_at') }} then 1
+                    when status <> 'cancelled'
+                        and created_at > {{ dbt.dateadd('day', -30, 'features_at') }} then 1
                     else 0
                 end
             ) as bigint

@@ -47,9 +47,11 @@ final as (
         bookings.guests,
         bookings.check_in_date,
         bookings.check_out_date,
-        cast({{ dbt.datediff('bookings.check_in_date', 'bookings.check_out_date', 'day') }} as bigint) as nights,
+        cast({{ dbt.datediff('bookings.check_in_date', 'bookings.check_out_date', 'day') }} as bigint)
+            as nights,
         {{ utc_day('bookings.created_at') }} as booked_day,
-        cast({{ dbt.datediff('bookings.created_at', 'bookings.check_in_date', 'day') }} as bigint) as lead_days,
+        cast({{ dbt.datediff('bookings.created_at', 'bookings.check_in_date', 'day') }} as bigint)
+            as lead_days,
 
         -- money, in the currency's smallest unit
         bookings.currency,
