@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from waypoint.errors import UnusableInput
 from waypoint.project import Project
@@ -32,8 +34,8 @@ def write_messages(
 ) -> datetime:
     """Write exactly `messages` messages of `topic` as dump files, all at the full rate.
 
-    The world is the one whose first play ends at `as_of` (the current hour unless given); nothing
-    of the project's state is read or changed.
+    The world is like the one whose first play ends at `as_of` (the current hour unless given), but
+    begins with its full part. Nothing of the project's state is read or changed.
 
     Returns:
         The time (UTC) up to which the topic was played.
@@ -49,11 +51,24 @@ def write_messages(
     if messages < 1:
         raise UnusableInput(f"{messages} messages are none")
     world = new_world(scenario, as_of or this_hour(), seed, scale)
+    # without a history: nobody asks for it, and the scenario need not look back over it
+    world = replace(world, start=world.full_from)
     offsets: tuple[int, ...] = (0,) * partitions_of(project, topic)
     since, stretch, written, empty = world.full_from, _FIRST_STRETCH, 0, 0
     while written < messages:
         until = since + stretch
-        with Tables(project, scenario, world, since, until, since - LONGEST_ECHO) as tables:
+        with (
+            TemporaryDirectory(prefix="waypoint-") as spill,
+            Tables(
+                project,
+                scenario,
+                world,
+                since,
+                until,
+                reach=since - LONGEST_ECHO,
+                spill=Path(spill),
+            ) as tables,
+        ):
             dumped = dump(
                 tables, topic, played[topic], folder, since, until, offsets, messages - written
             )

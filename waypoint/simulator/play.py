@@ -7,7 +7,8 @@ files and messages, with the same offsets. Only the names of the dump files diff
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from waypoint.simulator.outputs.messages import LONGEST_ECHO, dump, partitions_o
 from waypoint.simulator.scenario import Scenario, read_scenario
 from waypoint.simulator.sources import Places, database_running
 from waypoint.simulator.state import Played, World, read_state, write_state
+from waypoint.simulator.stops import stops
 from waypoint.simulator.stripe_api import ChargeStore
 from waypoint.simulator.tables import Tables
 
@@ -80,11 +82,18 @@ def play(
                 hint="time only goes forward; use another WAYPOINT_STATE for another period",
             )
     since = played.as_of
-    rows: dict[str, int] = {}
-    for stop in (played.pending, until):
-        if stop is not None and stop > played.as_of:
-            played = _stretch(project, scenario, places, played, stop, rows, report)
-    return Play(since=since, until=played.as_of, rows=rows)
+    counted: Counter[str] = Counter()
+
+    def told(what: str, rows: int) -> None:
+        counted[what] += rows
+        report(what, rows)
+
+    for goal in (played.pending, until):
+        if goal is not None and goal > played.as_of:
+            played = played.going_to(goal)
+            for stop in stops(played.world, played.as_of, goal):
+                played = _part(project, scenario, places, played, stop, told)
+    return Play(since=since, until=played.as_of, rows=counted)
 
 
 def played_until(project: Project) -> datetime | None:
@@ -117,52 +126,83 @@ def new_world(
     )
 
 
-def _stretch(
+def _part(
     project: Project,
     scenario: Scenario,
     places: Places,
     played: Played,
     until: datetime,
-    rows: dict[str, int],
-    report: Report,
+    told: Callable[[str, int], None],
 ) -> Played:
-    """Play one stretch and remember that it was played."""
-    since = played.as_of
+    """Play one part and remember that it was played."""
     topics = scenario.topics.topics if scenario.topics else {}
     # before anything is changed: mistakes in the scenario leave nothing half played
     offsets = {
         name: played.offsets.get(name) or (0,) * partitions_of(project, name) for name in topics
     }
-    played = played.going_to(until)
     write_state(places.state_file, played)
     for folder in (places.dumps, places.drops):
         sweep(folder)
-
-    def told(what: str, count: int) -> None:
-        rows[what] = rows.get(what, 0) + count
-        report(what, count)
-
+    since, reach = played.as_of, played.as_of - LONGEST_ECHO
     with ExitStack() as stack:
         database = database_running(project, scenario, stack)
         tables = stack.enter_context(
-            Tables(project, scenario, played.world, since, until, since - LONGEST_ECHO)
+            Tables(project, scenario, played.world, since, until, reach, places.scratch)
         )
-        if scenario.database and database:
-            changed = bring_up_to_date(tables, scenario.database, database(), places.scratch)
-            for table, count in changed.items():
-                told(f"{scenario.database.name}.{table}", count)
-        if scenario.charges:
-            told("charges", charge(tables, scenario.charges, ChargeStore(places.charges)))
-        if scenario.files:
-            told("files", drop(tables, scenario.files, places.drops, until))
-        for name, topic in topics.items():
-            dumped = dump(tables, name, topic, places.dumps, since, until, offsets[name])
-            offsets[name] = dumped.offsets
-            told(name, dumped.messages)
+        for what, rows in _outputs(tables, scenario, places, since, until, database, offsets):
+            told(what, rows)
     shutil.rmtree(places.scratch, ignore_errors=True)
-    played = played.arrived(offsets)
+    played = played.arrived(until, offsets)
     write_state(places.state_file, played)
     return played
+
+
+def _outputs(
+    tables: Tables,
+    scenario: Scenario,
+    places: Places,
+    since: datetime,
+    until: datetime,
+    database: Callable[[], str] | None,
+    offsets: dict[str, tuple[int, ...]],
+) -> Iterator[tuple[str, int]]:
+    """Bring every output up to `until`, and `offsets` with them; what it was and how many rows."""
+    left = _queries(scenario)
+
+    def done(*queries: str) -> None:
+        for query in queries:
+            left.remove(query)
+        tables.forget_all_but(left)
+
+    if scenario.database and database:
+        changed = bring_up_to_date(tables, scenario.database, database(), places.scratch)
+        done(*scenario.database.tables.values())
+        for table, rows in changed.items():
+            yield f"{scenario.database.name}.{table}", rows
+    if scenario.charges:
+        yield "charges", charge(tables, scenario.charges, ChargeStore(places.charges))
+        done(scenario.charges.query)
+    if scenario.files:
+        yield "files", drop(tables, scenario.files, places.drops, until)
+        done(scenario.files.query)
+    if scenario.topics:
+        for name, topic in scenario.topics.topics.items():
+            dumped = dump(tables, name, topic, places.dumps, since, until, offsets[name])
+            done(topic.query)
+            offsets[name] = dumped.offsets
+            yield name, dumped.messages
+
+
+def _queries(scenario: Scenario) -> list[str]:
+    """The queries that a play asks, in no order."""
+    queries = list(scenario.database.tables.values()) if scenario.database else []
+    if scenario.charges:
+        queries.append(scenario.charges.query)
+    if scenario.files:
+        queries.append(scenario.files.query)
+    if scenario.topics:
+        queries += [topic.query for topic in scenario.topics.topics.values()]
+    return queries
 
 
 def _is_the_same(world: World, seed: int | None, scale: float | None) -> None:

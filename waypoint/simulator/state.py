@@ -37,13 +37,12 @@ class Played:
     offsets: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     pending: datetime | None = None
 
-    def going_to(self, until: datetime) -> Played:
-        return replace(self, pending=until)
+    def going_to(self, goal: datetime) -> Played:
+        return replace(self, pending=goal)
 
-    def arrived(self, offsets: Mapping[str, tuple[int, ...]]) -> Played:
-        if self.pending is None:
-            raise ValueError("nothing is pending")
-        return replace(self, as_of=self.pending, pending=None, offsets=offsets)
+    def arrived(self, as_of: datetime, offsets: Mapping[str, tuple[int, ...]]) -> Played:
+        pending = None if as_of == self.pending else self.pending
+        return replace(self, as_of=as_of, pending=pending, offsets=offsets)
 
 
 def read_state(path: Path) -> Played | None:

@@ -35,7 +35,8 @@ class ScenarioFailed(WaypointError):
 class Tables:
     """One stretch of a world: a DuckDB connection in which the scenario's tables can be asked for.
 
-    Not to be shared between threads.
+    `reach` is from when on messages are asked for; `spill` is a folder for what does not fit into
+    memory. Not to be shared between threads.
     """
 
     def __init__(
@@ -46,14 +47,14 @@ class Tables:
         since: datetime,
         until: datetime,
         reach: datetime,
-        threads: int | None = None,
+        spill: Path,
     ) -> None:
         self._queries = _queries(scenario)
         self._references = _references(project, scenario)
         self._made: set[str] = set()
-        self.connection = duckdb.connect(config={"autoinstall_known_extensions": False})
-        if threads:
-            self.connection.execute(f"set threads = {threads}")
+        self.connection = duckdb.connect(
+            config={"autoinstall_known_extensions": False, "temp_directory": str(spill)}
+        )
         self._set(
             {
                 "seed": world.seed,
@@ -93,10 +94,24 @@ class Tables:
             raise UnusableInput(
                 f"the scenario has no query {name!r}", hint=f"write {name}.sql below scenario/"
             )
-        text = path.read_text(encoding="utf-8").rstrip().rstrip(";")
-        for table in sorted(self._read(path, text) - self._made):
+        for table in sorted(self._read(path) - self._made):
             self._make(table, (*making, name))
-        return text
+        return _text(path)
+
+    def forget_all_but(self, names: Iterable[str]) -> None:
+        """Drop the tables that no query of `names` will read any more."""
+        needed: set[str] = set()
+        for name in names:
+            self._add_needed(name, needed)
+        for table in sorted(self._made - needed):
+            self.connection.execute(f'drop table "{table}"')
+            self._made.remove(table)
+
+    def _add_needed(self, name: str, needed: set[str]) -> None:
+        for table in self._read(self._queries[name]) - needed:
+            needed.add(table)
+            if table in self._queries and table not in self._made:
+                self._add_needed(table, needed)
 
     def execute(self, name: str, statement: str) -> Any:
         """Run a statement around the query `name`, which stands in it as `{query}`."""
@@ -122,8 +137,9 @@ class Tables:
             raise ScenarioFailed(f"{where}: {_said(error)}") from None
         self._made.add(table)
 
-    def _read(self, path: Path, text: str) -> set[str]:
-        """The names of the tables that a select reads."""
+    def _read(self, path: Path) -> set[str]:
+        """The names of the tables that a file's select reads."""
+        text = _text(path)
         if text not in _tables_read:
             # no parameter: binding one costs DuckDB's client the import of pandas
             statement = f"select json_serialize_sql({_literal(text)})"
@@ -151,6 +167,10 @@ class Tables:
             self.connection.execute(path.read_text(encoding="utf-8"))
         except duckdb.Error as error:
             raise ScenarioFailed(f"{path}: {_said(error)}") from None
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8").rstrip().rstrip(";")
 
 
 def _base_tables(node: Any) -> set[str]:

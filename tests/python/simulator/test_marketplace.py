@@ -28,6 +28,13 @@ def _values(world: World, topic: str, *fields: str) -> list[tuple[Any, ...]]:
     )
 
 
+def test_every_topic_that_lands_is_played(world: World) -> None:
+    landing = {
+        contract.name for contract in world.project.contracts.topics if "landsIn" in contract.custom
+    }
+    assert landing == {topic for (topic,) in world.messages("select distinct topic from messages")}
+
+
 def test_an_orders_total_is_the_sum_of_its_items(world: World) -> None:
     compared = world.rows(
         "select count(*), count(*) filter (where total_amount_cents = items) from orders left join "
