@@ -42,7 +42,7 @@ measured as (
             as processing_ms_p95,
 
         cast(
-            coalesce(sum(case when event_type = 'payment_completed' then price end), 0) as decimal(18,4)
+            coalesce(sum(case when event_type = 'payment_completed' then price end), 0) as decimal(38,4)
         ) as revenue,
 
         max(loaded_at) as loaded_at

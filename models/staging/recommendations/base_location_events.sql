@@ -4,7 +4,8 @@ with first_sent as (
     select
         *,
         try_cast({{ json_text('location', 'lat') }} as double) as latitude,
-        try_cast({{ json_text('location', 'lng') }} as double) as longitude
+        try_cast({{ json_text('location', 'lng') }} as double) as longitude,
+        try_cast({{ json_text('location', 'accuracy') }} as double) as accuracy
     from {{ source('raw', 'location_events') }}
     where {{ is_new() }}
     qualify row_number() over (
@@ -24,7 +25,7 @@ typed as (
         -- where; no finer than this leaves raw
         {{ geohash('latitude', 'longitude', 7) }} as geohash,
         {{ geohash('latitude', 'longitude', 3) }} as geohash_region,
-        try_cast({{ json_text('location', 'accuracy') }} as double) as accuracy_meters,
+        case when accuracy >= 0 then accuracy end as accuracy_meters,
         speed as speed_meters_per_second,
 
         -- times

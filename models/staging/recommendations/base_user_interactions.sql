@@ -4,7 +4,9 @@ with first_sent as (
     select
         *,
         try_cast({{ json_text('data', 'location.lat') }} as double) as latitude,
-        try_cast({{ json_text('data', 'location.lng') }} as double) as longitude
+        try_cast({{ json_text('data', 'location.lng') }} as double) as longitude,
+        try_cast({{ json_text('data', 'rating') }} as decimal(3,1)) as stars,
+        try_cast({{ json_text('data', 'context.position_in_results') }} as integer) as list_position
     from {{ source('raw', 'user_interactions') }}
     where {{ is_new() }}
     qualify row_number() over (
@@ -24,10 +26,10 @@ typed as (
 
         -- what was done
         {{ json_text('data', 'interaction_type') }} as interaction_type,
-        try_cast({{ json_text('data', 'rating') }} as decimal(3,1)) as rating,
+        -- on another scale, or in no place of a list, is none
+        case when stars between 0 and 5 then stars end as rating,
         {{ json_text('data', 'context.search_query') }} as search_query,
-        try_cast({{ json_text('data', 'context.position_in_results') }} as integer)
-            as position_in_results,
+        case when list_position >= 1 then list_position end as position_in_results,
         {{ json_text('data', 'context.device_type') }} as device_type,
         {{ json_text('data', 'context.app_version') }} as app_version,
 

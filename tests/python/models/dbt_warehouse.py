@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -50,15 +51,14 @@ class DbtWarehouse:
         return ended
 
     def insert(self, table: str, rows: Iterable[Row], loaded_at: datetime) -> None:
-        """Rows of one load into a raw table."""
+        """Rows of one load into a raw table; fields that a row does not have are null."""
+        metadata = {"_source": "test", "_batch": "test", "_loaded_at": loaded_at}
+        complete = [{**metadata, **row} for row in rows]
+        fields = dict.fromkeys(field for row in complete for field in row)
+        landed = pa.table({field: [row.get(field) for row in complete] for field in fields})
         with duckdb.connect(str(self.file)) as connection:
-            for row in rows:
-                values = {"_source": "test", "_batch": "test", **row, "_loaded_at": loaded_at}
-                marks = ", ".join("?" for _ in values)
-                connection.execute(
-                    f"insert into raw.{table} ({', '.join(values)}) values ({marks})",
-                    list(values.values()),
-                )
+            connection.register("landed", landed)
+            connection.execute(f"insert into raw.{table} by name select * from landed")
 
     def tables(self) -> dict[str, list[tuple[Any, ...]]]:
         """The rows of every table and view that dbt built, in an order that can be compared."""

@@ -285,8 +285,11 @@ def build(warehouse: DbtWarehouse, *options: str) -> None:
 
 
 def load(warehouse: DbtWarehouse, world: World) -> None:
+    rows: dict[str, list[Row]] = {}
     for table, row in world.load():
-        warehouse.insert(table, [row], loaded_at(world.loads))
+        rows.setdefault(table, []).append(row)
+    for table, sent in rows.items():
+        warehouse.insert(table, sent, loaded_at(world.loads))
 
 
 @pytest.mark.parametrize("seed", [1])
