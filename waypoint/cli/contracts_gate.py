@@ -135,7 +135,7 @@ def notify(
 
     shared = invocation(context)
     report = _report(shared, base, manifest, base_manifest, None)
-    finding = next((f for f in report.findings if f.contract == contract), None)
+    finding = report.about(contract)
     if finding is None or finding.transition is None:
         raise UnusableInput(
             f"{contract}: nothing of it breaks against {base}, so there is nothing to tell",

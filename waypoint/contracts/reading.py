@@ -281,10 +281,10 @@ def _freshness(
     custom: Mapping[str, Any],
     columns: tuple[Column, ...],
 ) -> Freshness | None:
+    warn = custom.get("freshnessWarnAfter")
     if sla is not None:
         with reading(sla):
             error_after = duration(sla["value"], sla["unit"])
-            warn = custom.get("freshnessWarnAfter")
             warn_after = duration(warn) if warn else error_after / 2
             if warn_after > error_after:
                 raise Misread(
@@ -295,7 +295,8 @@ def _freshness(
             return Freshness(sla["element"].rsplit(".", 1)[-1], warn_after, error_after)
     if schema in (RAW, TOPICS) or all(c.name != DEFAULT_FRESHNESS_ELEMENT for c in columns):
         return None
-    return Freshness(DEFAULT_FRESHNESS_ELEMENT, DEFAULT_WARN, DEFAULT_ERROR)
+    warn_after = duration(warn) if warn else DEFAULT_WARN
+    return Freshness(DEFAULT_FRESHNESS_ELEMENT, min(warn_after, DEFAULT_ERROR), DEFAULT_ERROR)
 
 
 def _retention(sla: Entry | None) -> timedelta | None:

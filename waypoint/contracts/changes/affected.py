@@ -20,6 +20,16 @@ LANDS_IN = "landsIn"
 
 #: Changes after which a query that reads the column does not even run.
 _GONE = frozenset({Kind.COLUMN_DROPPED, Kind.COLUMN_RENAMED})
+#: Changes of how a topic works: they concern those at the topic, and nobody behind the table that it
+#: lands in.
+_OF_THE_TOPIC = frozenset(
+    {
+        Kind.TOPIC_KEY_CHANGED,
+        Kind.TOPIC_FORMAT_CHANGED,
+        Kind.TOPIC_CLEANUP_CHANGED,
+        Kind.TOPIC_PARTITIONS_CHANGED,
+    }
+)
 #: Changes of the contract's terms, which every reader of the table feels, whatever it reads.
 _COLUMNLESS = frozenset({Kind.KEY_CHANGED, Kind.KEY_DROPPED})
 
@@ -141,6 +151,8 @@ class Consumers:
 
     def _reached(self, change: Change, step: Step) -> _Reached:
         reached = _Reached()
+        if change.kind in _OF_THE_TOPIC:
+            return reached
         for graph in self._graphs:
             for name in _table_names(step):
                 if name in graph.tables:
@@ -223,8 +235,9 @@ class Consumers:
 
     def _topics(self, step: Step, reached: _Reached) -> Iterator[Consumer]:
         """Topics that an affected table is published to, or whose messages land in one."""
-        touched = {*reached.tables, *_table_names(step)}
         own = step.written.contract
+        touched = set(reached.tables)
+        touched.update(_table_names(step) if own.schema != TOPICS else ())
         for topic in self._contracts.topics:
             published = topic.custom.get(PUBLISHED_FROM)
             landed = f"{RAW}.{topic.custom.get(LANDS_IN)}"

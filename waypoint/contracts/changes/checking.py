@@ -43,7 +43,11 @@ class Finding:
 
     @property
     def contract(self) -> str:
-        return self.step.written.contract.family_name
+        """The name that consumers know it by: of a contract that moved, the old one."""
+        moved = self.step.event is Event.MOVED and self.step.before is not None
+        written = self.step.before if moved else self.step.written
+        assert written is not None
+        return written.contract.family_name
 
     @property
     def outcome(self) -> Outcome:
@@ -75,6 +79,11 @@ class Report:
             if worst in outcomes:
                 return worst
         return Outcome.FINE
+
+    def about(self, contract: str) -> Finding | None:
+        """What was found of a contract: of its versions, the one that matters to consumers."""
+        found = [finding for finding in self.findings if finding.contract == contract]
+        return max(found, key=lambda finding: finding.transition is not None, default=None)
 
     @property
     def exit_code(self) -> int:

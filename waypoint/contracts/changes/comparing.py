@@ -6,7 +6,7 @@ says is translated here into kinds of changes, each told once and in people's wo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -20,7 +20,7 @@ from open_data_contract_standard.model import OpenDataContractStandard
 from pydantic import ValidationError
 
 from waypoint.contracts.changes.model import Change, Written, audiences
-from waypoint.contracts.changes.renames import renamed_columns
+from waypoint.contracts.changes.renames import Rename, align
 from waypoint.contracts.changes.rules import (
     PREFIX,
     Pair,
@@ -76,10 +76,10 @@ def compare(before: Written, after: Written, keeps_name: bool = False) -> list[C
     Raises:
         InvalidContract: one of them is not shaped as the standard wants it.
     """
-    renames = renamed_columns(before.columns, after.columns)
+    aligned, renames = _aligned(before, after)
     pair = Pair(before, after, _table_name(before), keeps_name)
     old = _standard(before, before.document)
-    new = _standard(after, _aligned(before, after, renames))
+    new = _standard(after, aligned)
     # the same trees that the rules see, for the words
     trees = normalize_pair(*(c.model_dump(exclude_none=True, by_alias=True) for c in (old, new)))
     detector = BreakingChangeDetector((*rules_for(pair), *DEFAULT_RULES))
@@ -227,9 +227,10 @@ def _change(
     )
 
 
-def _renames(pair: Pair, renames: Mapping[str, str]) -> Iterator[Change]:
-    for old, new in renames.items():
-        yield _change(pair, Kind.COLUMN_RENAMED, old, old, new, column=old)
+def _renames(pair: Pair, renames: Iterable[Rename]) -> Iterator[Change]:
+    for one in renames:
+        kind = Kind.COLUMN_RENAMED
+        yield _change(pair, kind, one.path, one.old, one.new, column=one.path)
 
 
 def _changed_name(pair: Pair) -> Iterator[Change]:
@@ -240,9 +241,10 @@ def _changed_name(pair: Pair) -> Iterator[Change]:
         yield _change(pair, kind, "", old, new)
 
 
-def _changed_key(pair: Pair, renames: Mapping[str, str]) -> Iterator[Change]:
+def _changed_key(pair: Pair, renames: Iterable[Rename]) -> Iterator[Change]:
     """A key that lost or won a whole column, which the changelog tells as the column's end."""
-    old = [renames.get(name, name) for name in pair.before.contract.key]
+    newer = {one.path: one.new for one in renames}
+    old = [newer.get(name, name) for name in pair.before.contract.key]
     kind = key_change(old, pair.after.contract.key)
     if kind is not Kind.ANNOTATION_CHANGED:
         new = ", ".join(pair.after.contract.key)
@@ -272,20 +274,17 @@ def _without_repetition(changes: Mapping[tuple[Kind, str], Change]) -> list[Chan
 # documents as the tool takes them
 
 
-def _aligned(before: Written, after: Written, renames: Mapping[str, str]) -> dict[str, Any]:
+def _aligned(before: Written, after: Written) -> tuple[dict[str, Any], list[Rename]]:
     """The later document under the earlier one's names, so that like is compared with like."""
     document = dict(after.document)
     tables = [dict(table) for table in document.get("schema") or ()]
-    if tables and before.table.get("name"):
-        if len(tables) == 1 and len(before.document["schema"]) == 1:
-            tables[0]["name"] = before.table["name"]
-        older = {new: old for old, new in renames.items()}
-        tables[0]["properties"] = [
-            {**column, "name": older.get(column["name"], column["name"])}
-            for column in tables[0].get("properties") or ()
-        ]
-        document["schema"] = tables
-    return document
+    if not tables or not before.table:
+        return document, []
+    if len(tables) == 1 and len(before.document["schema"]) == 1:
+        tables[0]["name"] = before.table["name"]
+    columns, renames = align(before.properties, after.properties)
+    tables[0]["properties"] = columns
+    return document | {"schema": tables}, renames
 
 
 def _standard(written: Written, document: Mapping[str, Any]) -> OpenDataContractStandard:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from waypoint.contracts.changes.verdicts import Audience, Kind, verdict
-from waypoint.contracts.documents import Entry
+from waypoint.contracts.documents import Entry, entries
 from waypoint.contracts.model import RAW, TOPICS, Contract
 
 
@@ -20,14 +20,14 @@ class Written:
     document: Entry
 
     @cached_property
-    def columns(self) -> Mapping[str, Mapping[str, Any]]:
-        """The top-level columns as they are written, by name."""
-        return {entry["name"]: entry for entry in self.table.get("properties") or ()}
-
-    @cached_property
     def table(self) -> Mapping[str, Any]:
-        tables = self.document.get("schema") or [{}]
-        return dict(tables[0])
+        """The table as it is written; empty where the contract is about its terms alone."""
+        return next(iter(entries(self.document, "schema")), {})
+
+    @property
+    def properties(self) -> Sequence[Mapping[str, Any]]:
+        """The columns as they are written."""
+        return self.table.get("properties") or ()
 
 
 @dataclass(frozen=True)
