@@ -1,21 +1,23 @@
 -- When users' rows changed in the play: `before_at` is the change before (none: a new row).
-with days as (
-    select
-        user_id,
-        registered_at,
-        deleted_at,
-        number
+with members as (
+    select *, user_touch_seconds(user_id) as seconds
     from people
-    cross join range(
-        (epoch(play.since()) / 86400)::bigint - 2,
-        (epoch(play.until()) / 86400)::bigint + 1
-    ) as numbers(number)
     where deleted_at > play.since()
 ),
 
+touches as (
+    select
+        *,
+        unnest(range(
+            (epoch(play.since()) / seconds)::bigint - 2,
+            (epoch(play.until()) / seconds)::bigint + 1
+        )) as number
+    from members
+),
+
 touched as (
-    select user_id, touch_time('user', user_id, number, 86400) as happened_at
-    from days
+    select user_id, touch_time('user', user_id, number, seconds) as happened_at
+    from touches
     where
         happened_at > greatest(registered_at, play.since())
         and happened_at < deleted_at
