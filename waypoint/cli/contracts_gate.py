@@ -97,9 +97,7 @@ def check(
 
 def notify(
     context: typer.Context,
-    contract: Annotated[
-        str, typer.Argument(help="The contract that breaks, as schema.table.")
-    ],
+    contract: Annotated[str, typer.Argument(help="The contract that breaks, as schema.table.")],
     base: _Base,
     manifest: _Manifest = None,
     base_manifest: _BaseManifest = None,
