@@ -19,7 +19,8 @@ with happened as (
         )) as day
     ) as days
     where
-        chance('is touched', hash(booking_id, day)) < setting.booking_touches_a_day()
+        confirmed_at is not null  -- greatest() would pass over it
+        and chance('is touched', hash(booking_id, day)) < setting.booking_touches_a_day()
         and happened_at > greatest(confirmed_at, play.full_from())
         and happened_at < coalesce(cancelled_at, completed_at)
 ),
