@@ -21,7 +21,7 @@ from ingestion.engine import quoted, text_literal
 from ingestion.footers import Landed
 from ingestion.landing import LandingArea
 from ingestion.validation import PROBLEM_FIELDS, Validation, validation
-from waypoint.contracts.model import Contract
+from waypoint.contracts.model import Column, Contract
 from waypoint.errors import Unavailable, UnusableInput
 
 #: zstd at its first level costs the CPU of snappy and half its bytes.
@@ -50,6 +50,7 @@ def land_query(
     unchanged: int = 0,
     document: str | None = None,
     thousands: bool = False,
+    objects: Iterable[Column] = (),
 ) -> Landed:
     """Land the rows of `query` as batch `batch` of the contract's table, or not at all.
 
@@ -77,6 +78,7 @@ def land_query(
         unchanged: rows that the caller read and left out because they had landed before.
         document: see `ingestion.validation.validation`.
         thousands: see `ingestion.validation.validation`.
+        objects: see `ingestion.validation.validation`.
 
     Raises:
         LandingAreaFull: no room on the disk; nothing of the batch was landed.
@@ -87,7 +89,9 @@ def land_query(
         return footers.read_footer(area.path(contract.name, batch))
     described = connection.execute(f"describe {query}").fetchall()
     types = {name: str(kind) for name, kind, *_ in described}
-    checked = validation(contract, query, types, document=document, thousands=thousands)
+    checked = validation(
+        contract, query, types, document=document, thousands=thousands, objects=objects
+    )
     unknown = [f"column {name!r} is not in the contract" for name in checked.unknown]
     landed = Landed(
         table=contract.name,

@@ -1,5 +1,8 @@
 """Landing messages of a topic, however they came: checked, each offset once, typed by the contract.
 
+The raw table's contract tells the columns and their rules; what must hold within objects and arrays
+is told by the topic's.
+
 Messages come as a table or view of the engine with the text columns of `MESSAGE_COLUMNS`. What has
 landed of a topic stands in the footers of its batches, as the range of offsets by partition; a
 message whose offset has landed before, good or rejected, is left out and counted.
@@ -21,7 +24,7 @@ from ingestion.engine import text_literal
 from ingestion.footers import Landed
 from ingestion.landing import LandingArea
 from ingestion.validation import KEPT, PROBLEM, document_type
-from waypoint.contracts.model import RAW, Contract, Contracts
+from waypoint.contracts.model import RAW, Column, Contract, Contracts
 from waypoint.errors import UnusableInput
 
 #: What a message's table holds, all of it text: `number` its place in the file, `mark` what was
@@ -53,6 +56,7 @@ class Topic:
     name: str
     contract: Contract
     payload_only: frozenset[str]
+    columns: tuple[Column, ...] = ()  # as the topic describes them, fields of objects included
 
     @property
     def tombstones(self) -> bool:
@@ -79,7 +83,7 @@ def topic_of(name: str, contracts: Contracts) -> Topic:
             hint=f"name one of contracts/{RAW} as its custom property landsIn",
         )
     fields = described[name].custom.get("payloadOnlyFields", ())
-    return Topic(name, contracts[f"{RAW}.{table}"], frozenset(fields))
+    return Topic(name, contracts[f"{RAW}.{table}"], frozenset(fields), described[name].columns)
 
 
 def land_messages(
@@ -131,6 +135,7 @@ def land_messages(
             drift=_unknown_fields(connection, topic),
             unchanged=repeated,
             document="_payload",
+            objects=topic.columns,
         )
     finally:
         connection.execute("drop table if exists taken_apart")

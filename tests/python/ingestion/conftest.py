@@ -64,6 +64,16 @@ def column(name: str, words: str) -> Column:
     return Column(name, logical, "varchar" if kind in ("object", "array") else kind, **options)
 
 
+def nested(fields: dict[str, Any]) -> tuple[Column, ...]:
+    """The fields of an object: words as in `column`, or a dict for an object of its own."""
+    return tuple(
+        replace(column(name, "object"), columns=nested(words))
+        if isinstance(words, dict)
+        else column(name, words)
+        for name, words in fields.items()
+    )
+
+
 @dataclass
 class World:
     """A project's state below `root`, and what tests do with it."""
@@ -109,11 +119,28 @@ class World:
         self.contracts.append(contract)
         return contract
 
-    def topic(self, name: str, table: str, columns: dict[str, str], **custom: Any) -> None:
-        """A topic and the table that it lands in; `_payload` may be given as optional."""
+    def topic(
+        self,
+        name: str,
+        table: str,
+        columns: dict[str, str],
+        within: dict[str, dict[str, Any]] | None = None,
+        **custom: Any,
+    ) -> None:
+        """A topic and the table that it lands in; `_payload` may be given as optional.
+
+        `within` tells the fields of columns that are objects or arrays of objects; those of an
+        object in an object stand as `{"object": {...}}`.
+        """
         self.contract(table, TOPIC_METADATA | columns)
         told = {k: v for k, v in columns.items() if not k.startswith("_")}
-        self.contract(name, told, schema="topics", custom={"landsIn": table, **custom})
+        topic = self.contract(name, told, schema="topics", custom={"landsIn": table, **custom})
+        within = within or {}
+        described = tuple(
+            replace(c, columns=nested(within[c.name])) if c.name in within else c
+            for c in topic.columns
+        )
+        self.contracts[-1] = replace(topic, columns=described)
 
     def land(self, query: str, contract: Contract, batch: str = "b1", **more: Any) -> Landed:
         """Land the rows of a query."""

@@ -46,6 +46,21 @@ def test_messages_of_each_topic_can_be_taken_apart(name):
     assert set(document) == {column.name for column in topic.contract.source_columns}
 
 
+@pytest.mark.parametrize("name", LANDING)
+def test_what_topics_demand_within_objects_can_be_checked(name):
+    topic = topic_of(name, CONTRACTS)
+    types = {
+        column.name: "JSON" if column.logical_type in ("object", "array") else "VARCHAR"
+        for column in topic.contract.source_columns
+    }
+    nulls = ", ".join(f'cast(null as {kind}) as "{column}"' for column, kind in types.items())
+
+    checked = validation(topic.contract, f"select {nulls}", types, objects=topic.columns)
+
+    with duckdb.connect() as connection:
+        connection.execute(f"select {checked.problem}, {checked.good} from ({checked.typed})")
+
+
 def test_sources_are_of_known_kinds_and_land_in_tables_under_contract():
     for source in read_sources(Project(ROOT, ROOT / "var"), {}):
         assert source.kind in KINDS
