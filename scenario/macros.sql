@@ -160,7 +160,9 @@ create macro user_touch_seconds(user_id) as
 create macro last_user_change(user_id, registered_at, deleted_at, moment) as
     case
         when deleted_at <= moment then deleted_at
-        else greatest(registered_at, last_touch('user', user_id, moment, user_touch_seconds(user_id)))
+        else greatest(
+            registered_at, last_touch('user', user_id, moment, user_touch_seconds(user_id))
+        )
     end;
 
 -- The newest change of a product's row at or before a time.
@@ -197,7 +199,8 @@ create macro product_euros(product_id, moment) as
         2
     );
 
--- When a payment that was begun at `moment` is settled: within seconds, by bank transfer the next day.
+-- When a payment that was begun at `moment` is settled: within seconds, by bank transfer the next
+-- day.
 create macro settled_time(visit_id, moment) as
     later(
         moment,

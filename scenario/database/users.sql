@@ -12,4 +12,6 @@ select
     user_states.*,
     newest.operation = 'DELETE' as _gone
 from newest
-inner join user_states on newest.user_id = user_states.id and newest.happened_at = user_states.updated_at
+inner join user_states
+    on newest.user_id = user_states.id
+    and newest.happened_at = user_states.updated_at

@@ -2,7 +2,9 @@
 with happened as (
     select
         order_id,
-        unnest([created_at, paid_at, cancelled_at, shipped_at, delivered_at, returned_at]) as happened_at
+        unnest([
+            created_at, paid_at, cancelled_at, shipped_at, delivered_at, returned_at
+        ]) as happened_at
     from orders_made
 ),
 

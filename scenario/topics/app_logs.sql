@@ -44,7 +44,9 @@ sent as (
                 else 'out of memory, restarting'
             end,
             'timestamp': iso(happened_at),
-            'trace_id': case when chance('is traced', log_key) < 0.6 then hex_of('trace', log_key, 32) end,
+            'trace_id': case
+                when chance('is traced', log_key) < 0.6 then hex_of('trace', log_key, 32)
+            end,
             'attributes': {
                 'host': service || '-' || whole('host', log_key, 1, 4),
                 'region': pick('region', log_key, ['eu-west-1', 'us-east-1', 'ap-southeast-1'])

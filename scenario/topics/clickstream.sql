@@ -10,7 +10,10 @@ with sent as (
             'user_id': user_id,
             'session_id': session_id,
             'page_url': 'https://www.wanderly.example' || page
-                || case when page = '/search' then '?q=' || lower(replace(destination, ' ', '+')) else '' end,
+                || case
+                    when page = '/search' then '?q=' || lower(replace(destination, ' ', '+'))
+                    else ''
+                end,
             'element_id': pick('element', step_key, [
                 'card', 'card', 'card', 'photo', 'map', 'button-search', 'button-book', 'nav', 'filter',
                 'footer'

@@ -41,12 +41,15 @@ with sent as (
 select
     arrived_at,
     key,
-    dirtied(message, 'interaction', interaction_key, happened_at, setting.dirty_day_recommendations(), [
+    dirtied(
+        message, 'interaction', interaction_key, happened_at,
+        setting.dirty_day_recommendations(), [
         '{"data": {"rating": "five"}}',
         '{"data": {"place_id": null}}',
         '{"data": {"context": {"recommendation_id": "rec_unknown"}}}',
         '{"data": {"context": null}}',
         '{"session_id": null}',
         '{"data": {"interaction_type": "PLACE_VIEW"}}'
-    ]) as value
+        ]
+    ) as value
 from sent

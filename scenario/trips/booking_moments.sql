@@ -2,11 +2,15 @@
 with happened as (
     select booking_id, created_at as happened_at from bookings_made
     union
-    select booking_id, unnest([confirmed_at, changed_at, cancelled_at, completed_at, gone_at]) as happened_at
+    select
+        booking_id,
+        unnest([confirmed_at, changed_at, cancelled_at, completed_at, gone_at]) as happened_at
     from bookings_made
     union
     -- touched by other services now and then: only seen in the full part of the period
-    select booking_id, later(days.day, 86400 * chance('touched', hash(booking_id, day))) as happened_at
+    select
+        booking_id,
+        later(days.day, 86400 * chance('touched', hash(booking_id, day))) as happened_at
     from bookings_made
     cross join lateral (
         select unnest(generate_series(

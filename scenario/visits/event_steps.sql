@@ -44,7 +44,10 @@ select
     -- slower when it is busy, and now and then much slower
     round(
         18 + 55 * chance('processing', step_key) * (0.6 + rhythm(happened_at))
-        + case when chance('is slow', step_key) < 0.02 then 900 * chance('slow', step_key) else 0 end,
+        + case
+            when chance('is slow', step_key) < 0.02 then 900 * chance('slow', step_key)
+            else 0
+        end,
         1
     )::decimal(9, 1) as processing_ms
 from typed
