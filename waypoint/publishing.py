@@ -1,7 +1,8 @@
 """Publishing: a copy of the built warehouse that readers open while the next run writes.
 
 The copy appears under its name whole or not at all, and a reader that has the old one open goes
-on reading it. It keeps the warehouse's file name, since views hold it.
+on reading it. In the warehouse views name its catalog, which is called after the file; in the copy
+they do not, so that it can be renamed and attached under any name.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
+
 from waypoint.building import last_build
 from waypoint.errors import Unavailable, UnusableInput, WaypointError
 from waypoint.project import Project
+from waypoint.views import name_no_catalog
 from waypoint.warehouse import EMBEDDED, writing
 
 
@@ -86,12 +90,25 @@ def _replace(source: Path, target: Path) -> int:
     temporary = target.with_name(f"{target.name}.tmp{os.getpid()}")
     try:
         _copy(source, temporary)
+        _free_of_its_name(temporary, source.stem)
         size = temporary.stat().st_size
         os.replace(temporary, target)
         _sync(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+        temporary.with_name(f"{temporary.name}.wal").unlink(missing_ok=True)
     return size
+
+
+def _free_of_its_name(copy: Path, catalog: str) -> None:
+    try:
+        name_no_catalog(copy, catalog)
+    except duckdb.Error as error:
+        raise Unavailable(
+            f"the views of the copy in {copy.parent} could not be written: {error}",
+            hint="make room there and run `waypoint publish` again; readers keep the old copy",
+        ) from None
+    _sync(copy)
 
 
 def _copy(source: Path, target: Path) -> None:

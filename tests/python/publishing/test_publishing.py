@@ -50,6 +50,45 @@ def test_a_view_can_be_read_in_the_copy(project):
         assert connection.execute("select count(*) from seen").fetchall() == [(1,)]
 
 
+def test_every_view_can_be_read_whatever_the_copy_is_called(project, tmp_path):
+    catalog = project.warehouse_file.stem
+    with duckdb.connect(str(project.warehouse_file)) as connection:
+        connection.execute(
+            f"""
+            create schema staging;
+            create table staging.places as select 1 as id, '{catalog}.staging.places' as named;
+            create view staging.seen as select * from {catalog}.staging.places;
+            create view staging.renamed("id AS it", named) as
+                with listed as (select * from "{catalog}"."staging"."seen")
+                select listed.* from listed
+                inner join {catalog}.staging.places on listed.id = {catalog}.staging.places.id;
+            create view numbered as
+                select {catalog}.id from {catalog}.staging.seen as {catalog};
+            comment on view staging.seen is 'it''s seen';
+            comment on column staging.seen.id is 'which';
+            """
+        )
+    _remember(project, BUILT)
+    publish(project)
+    copy = tmp_path / "elsewhere.duckdb"
+    shutil.copy(project.published_file, copy)
+
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{copy}' as w (read_only)")
+        views = connection.execute(
+            "select schema_name || '.' || view_name from duckdb_views() where not internal"
+        ).fetchall()
+        read = {view: connection.execute(f"from w.{view}").fetchall() for (view,) in views}
+        comments = connection.execute(
+            "select comment from duckdb_views() where comment is not null"
+            " union all select comment from duckdb_columns() where comment is not null"
+        ).fetchall()
+
+    row = (1, f"{catalog}.staging.places")
+    assert read == {"staging.seen": [row], "staging.renamed": [row], "main.numbered": [(1,)]}
+    assert comments == [("it's seen",), ("which",)]
+
+
 def test_a_reader_keeps_the_copy_that_it_has_open(project):
     _remember(project, BUILT)
     publish(project)
