@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
 import subprocess
@@ -11,10 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import yaml
 
+from waypoint.cli.app import run_command
 from waypoint.contracts.changes.checking import Finding, Report, check
 from waypoint.contracts.rendering import render
 from waypoint.project import Project
@@ -95,17 +99,27 @@ class Repository:
             self.contracts, base, manifest=self.manifest if manifest else None, today=today
         )
 
-    def waypoint(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """The command line, in a process of its own."""
+    def waypoint(self, *arguments: str, **environment: str) -> Ended:
+        """The command line, run here rather than in a process of its own: that is much faster."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("WAYPOINT_", "DBT_"))}
-        return subprocess.run(
-            [sys.executable, "-m", "waypoint.cli.app", *arguments],
-            cwd=self.home,
-            env=kept | environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, kept | environment, clear=True),
+            contextlib.chdir(self.home),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            code = run_command(arguments)
+        return Ended(code, out.getvalue(), err.getvalue())
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 def finding(report: Report, contract: str) -> Finding:
