@@ -146,13 +146,11 @@ class MovieLens:
 
     # what must come out, straight from the file
 
-    def by_place(self, since: int = 0) -> dict[str, tuple[int, Decimal]]:
-        """By place: ratings since a time (epoch seconds), and their sum in stars."""
+    def by_place(self) -> dict[str, tuple[int, Decimal]]:
+        """By place: ratings, and their sum in stars."""
         counts: Counter[str] = Counter()
         sums: defaultdict[str, Decimal] = defaultdict(Decimal)
         for rating in self.ratings:
-            if int(rating["timestamp"]) < since:
-                continue
             place = f"movie-{rating['movieId']}"
             counts[place] += 1
             sums[place] += Decimal(rating["rating"])

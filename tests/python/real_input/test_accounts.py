@@ -86,15 +86,14 @@ def test_no_contract_is_broken_but_rules_that_warn_of_what_is_so(
 ) -> None:
     broken = run.summary["build"]["broken_rules"]
     with_freight = {i["order_id"] for i in data.olist.items if float(i["freight_value"]) > 0}
-    old = sum(int(rating["timestamp"]) < 946_684_800 for rating in data.movielens.ratings)
     warned = {(rule["table"], rule["rule"]): rule["violations"] for rule in broken}
     assert {rule["severity"] for rule in broken} == {"warning"}
     # freight comes on top of the items
     assert warned["staging.stg_orders", "a_total_is_the_sum_of_its_items"] == len(with_freight)
     # two of the eight systems log no severity
     assert warned["staging.stg_app_logs", "severities_are_known"] == 2 * 2000
-    # ratings of the twentieth century
-    assert warned["staging.stg_user_interactions", "senders_clocks_are_right"] == old
+    # ratings of the nineties are old, but no clock was wrong
+    assert ("staging.stg_user_interactions", "senders_clocks_are_right") not in warned
 
 
 def test_the_page_shows_all_of_it_without_a_problem(run: Run) -> None:
