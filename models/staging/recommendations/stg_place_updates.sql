@@ -88,7 +88,7 @@ typed as (
         case when rating between 0 and 5 then rating end as rating,
         price_level,
         popularity,
-        hotels_nearby,
+        case when hotels_nearby >= 0 then hotels_nearby end as hotels_nearby,
         reported_by,
 
         -- tell updates of the same moment apart
