@@ -1,7 +1,10 @@
 {{ config(materialized='incremental', incremental_strategy='append') }}
 
 with first_sent as (
-    select * from {{ source('raw', 'app_events') }}
+    select
+        *,
+        {{ json_text('properties', 'page') }} as page_url
+    from {{ source('raw', 'app_events') }}
     where {{ is_new() }}
     qualify row_number() over (
         partition by event_id
@@ -22,7 +25,7 @@ typed as (
         -- what and where
         event_type,
         app_type,
-        {{ page_path(json_text('properties', 'page')) }} as page,
+        {{ page_path('page_url') }} as page,
         {{ json_text('properties', 'destination') }} as destination,
         {{ json_text('properties', 'device_type') }} as device_type,
         upper({{ json_text('properties', 'country') }}) as country,
