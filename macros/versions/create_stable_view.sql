@@ -1,7 +1,10 @@
-{#- The view that carries the name without a number of a model in versions: a post-hook of the
-    version that unpinned readers get. A table of that name, from before there were versions, is
-    removed: nothing builds it any more. -#}
+{#- The view that carries the name without a number of a model in versions: a post-hook of all
+    versions, which acts for the one that unpinned readers get. A table of that name, from before
+    there were versions, is removed: nothing builds it any more. -#}
 {% macro create_stable_view() -%}
+    {%- if model.version != model.latest_version -%}
+        {{ return('') }}
+    {%- endif -%}
     {%- set name = model.name -%}
     {%- set there = adapter.get_relation(this.database, this.schema, name) -%}
     {%- if there is not none and not there.is_view -%}

@@ -198,19 +198,17 @@ def _versions_document(contracts: list[Contract]) -> dict[str, Any]:
         "name": oldest.family,
         "description": oldest.description,
         "latest_version": oldest.major,
-        "versions": [_version(contract, stable=contract is oldest) for contract in contracts],
+        "config": {"post_hook": "{{ create_stable_view() }}"},
+        "versions": [_version(contract) for contract in contracts],
     }
     return {"version": 2, "models": [entry]}
 
 
-def _version(contract: Contract, stable: bool) -> dict[str, Any]:
-    config = _config(contract) | {"contract": {"enforced": True}}
-    if stable:
-        config["post_hook"] = "{{ create_stable_view() }}"
+def _version(contract: Contract) -> dict[str, Any]:
     entry: dict[str, Any] = {"v": contract.major, "description": contract.description}
     if contract.end_of_life:
         entry["deprecation_date"] = contract.end_of_life
-    entry["config"] = config
+    entry["config"] = _config(contract) | {"contract": {"enforced": True}}
     entry["columns"] = [_column(column) for column in contract.columns]
     tests = _tests(contract)
     if tests:

@@ -20,7 +20,7 @@ LANDS_IN = "landsIn"
 
 #: Changes after which a query that reads the column does not even run.
 _GONE = frozenset({Kind.COLUMN_DROPPED, Kind.COLUMN_RENAMED})
-#: Changes of how a topic works: they concern those at the topic, and nobody behind the table that it
+#: Changes of how a topic works: they concern those at the topic, and nobody behind the table it
 #: lands in.
 _OF_THE_TOPIC = frozenset(
     {

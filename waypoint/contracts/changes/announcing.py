@@ -76,9 +76,9 @@ def message_about(finding: Finding) -> Message:
     name = old.family_name
     follows = f"version {new.version} replaces {old.version}" if new else "it ends"
     lines = [
-        f"{name} ({old.description})",
+        f"{name}: {old.description}",
         "",
-        f"What changes, and is owned by {old.owner or 'nobody named'}:",
+        f"What breaks{f', says {old.owner}' if old.owner else ''}:",
         *(f"- {what}" for what in _what_breaks(finding)),
         "",
         _what_to_do(transition),

@@ -258,9 +258,11 @@ def key_change(old: Sequence[str], new: Sequence[str]) -> Kind:
 def grain(seen: Seen) -> Kind | None:
     if seen.where.path != "dataGranularityDescription":
         return None
-    if seen.entry.type == ChangelogType.added or seen.old.key:
-        return Kind.GRAIN_REWORDED  # the key says what a row stands for
-    return Kind.GRAIN_CHANGED
+    if seen.entry.type == ChangelogType.added:
+        return Kind.GRAIN_REWORDED
+    # the key, where there is one, says what a row stands for
+    same_key = bool(seen.old.key) and seen.old.key == seen.new.key
+    return Kind.GRAIN_REWORDED if same_key else Kind.GRAIN_CHANGED
 
 
 def description(seen: Seen) -> Kind | None:

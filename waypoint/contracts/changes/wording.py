@@ -72,7 +72,7 @@ _SENTENCES = {
     Kind.ROLE_WIDENED: "the role {s} may {a} it now, not only {b}",
     Kind.ROLE_CHANGED: "who approves the role {s} changes",
     Kind.GRAIN_CHANGED: "a row stands for something else: {b} → {a}",
-    Kind.GRAIN_REWORDED: "the grain is reworded, the key is the same: {b} → {a}",
+    Kind.GRAIN_REWORDED: "the grain is reworded: {b} → {a}",
     Kind.OWNER_CHANGED: "{a} answers for it instead of {b}",
     Kind.PHYSICAL_NAME_CHANGED: "the table is called {a} instead of {b}",
     Kind.NAMED_BY_VERSION: "the table is called {a}; {b} leads to it as before",
