@@ -10,24 +10,24 @@ import time
 
 import duckdb
 import pytest
+from run_state import left_by_run
 
 from waypoint.errors import Exit
 
-TRIALS = 20
 RUN = ["run", "--as-of", "2026-03-02T12:00:00", "--json"]
 
 
-@pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_a_killed_run_is_simply_run_again(connected_tiny_project, tmp_path):
+@pytest.mark.parametrize("trials", [3, pytest.param(20, marks=pytest.mark.long)])
+def test_a_killed_run_is_simply_run_again(connected_tiny_project, trials):
     library = connected_tiny_project
     start = time.monotonic()
     library.run()
     duration = time.monotonic() - start
-    undisturbed = _state(library)
+    undisturbed = left_by_run(library.state)
     chance = random.Random(1)
 
-    for trial in range(TRIALS):
+    for trial in range(trials):
         shutil.rmtree(library.state)
         moment = chance.uniform(0.1, duration)
         process = library.started(*RUN)
@@ -39,7 +39,7 @@ def test_a_killed_run_is_simply_run_again(connected_tiny_project, tmp_path):
 
         killed = f"trial {trial}, killed after {moment:.2f} s of {duration:.2f}"
         assert ended.code == Exit.OK, f"{killed}: {ended.out}{ended.err}"
-        assert _state(library) == undisturbed, killed
+        assert left_by_run(library.state) == undisturbed, killed
 
 
 def test_a_build_ends_with_the_command_that_was_killed(connected_tiny_project):
@@ -55,21 +55,3 @@ def test_a_build_ends_with_the_command_that_was_killed(connected_tiny_project):
     time.sleep(0.5)
     with duckdb.connect(str(held.with_suffix(""))) as warehouse:
         warehouse.execute("select 1")
-
-
-def _state(library):
-    """What a run leaves: every row of every published table, and the landed files."""
-    published = library.state / "published" / "waypoint.duckdb"
-    with duckdb.connect(str(published), read_only=True) as connection:
-        tables = connection.execute(
-            "select table_schema, table_name from information_schema.tables order by all"
-        ).fetchall()
-        rows = {
-            f"{schema}.{table}": connection.execute(
-                f"select count(*), sum(hash(t)) from {schema}.{table} as t"
-            ).fetchall()
-            for schema, table in tables
-        }
-    landed = library.state / "landing"
-    files = sorted(str(path.relative_to(landed)) for path in landed.rglob("*") if path.is_file())
-    return rows, files
