@@ -125,19 +125,19 @@ class LineageGraph:
                     hint="run `dbt compile`, or `dbt build`, and try again",
                 )
             try:
-                traced[name] = self._trace(node["compiled_code"], self.tables[name], columns)
+                traced[name] = self._trace(node["compiled_code"], columns)
             except UntraceableQuery as error:
                 raise UntraceableQuery(f"{node['original_file_path']}: {error}") from None
         return traced
 
-    def _trace(
-        self, sql: str, table: Table, columns: Mapping[str, tuple[str, ...]]
-    ) -> QueryLineage:
+    def _trace(self, sql: str, columns: Mapping[str, tuple[str, ...]]) -> QueryLineage:
         """The lineage of one query; the same query over the same columns is traced once."""
-        parents = tuple((name, columns[name]) for name in table.parents)
-        key = (sql, self.dialect, table.columns, parents)
+        text = sql.lower()
+        # the tables that it can read are those that it names
+        named = {name: found for name, found in columns.items() if name.split(".")[-1] in text}
+        key = (sql, self.dialect, tuple(named.items()))
         if key not in _TRACED:
-            _TRACED[key] = trace(sql, columns, self.dialect)
+            _TRACED[key] = trace(sql, named, self.dialect)
         return _TRACED[key]
 
     def limited_to(self, tables: Iterable[str]) -> LineageGraph:
