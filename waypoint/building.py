@@ -23,6 +23,7 @@ _DBT = [sys.executable, "-m", "waypoint.dbt_process"]
 _LOGS = ["--log-format", "json", "--log-format-file", "text", "--log-level-file", "info"]
 _FAILED = frozenset({"error", "fail", "runtime error", "partial success"})
 _UNIT_TEST = "unit_test"
+_NOT_BUILT = ("operation", "exposure")  # in dbt's results, but nothing that is made
 _SELECTING = ("-s", "-m", "--select", "--models", "--exclude", "--selector", "--resource-type")
 _HEADING = re.compile(r"\w+ Error in \w+ \S+ \(.*\)$")
 _EXCERPT = re.compile(r"\s*(LINE \d+:|> in macro |> called by )")
@@ -110,7 +111,7 @@ class Built:
         """How many nodes of each kind were built or passed."""
         counts: dict[str, int] = {}
         for node in self.nodes:
-            if not node.failed and node.status != "skipped" and node.kind != "operation":
+            if not node.failed and node.status != "skipped" and node.kind not in _NOT_BUILT:
                 counts[node.kind] = counts.get(node.kind, 0) + 1
         return counts
 
