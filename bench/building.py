@@ -1,8 +1,8 @@
 """Building the whole project: against the same SQL run bare, and after one more day of data.
 
-    python bench/building.py --history 1 14 --json
+    python bench/building.py --history 1 30 --json
 
-For each length of history a warehouse is filled by the simulator (`--history 14` holds about ten
+For each length of history a warehouse is filled by the simulator (`--history 30` holds about ten
 million raw rows), built in full, and built again after one more day, the same day at each length.
 Of the longest the full build is compared with the same statements (the compiled SQL of every model
 and every test, but for the snapshots') run one after the other in one bare DuckDB process on the
@@ -71,11 +71,13 @@ def measure(command: list[str], folder: Path, environment: dict[str, str]) -> Me
         if os.waitstatus_to_exitcode(status) != 0:
             printed.seek(0)
             sys.exit(f"{' '.join(command)} failed:\n{printed.read().decode()[-4000:]}")
-    return Measured(
+    measured = Measured(
         cpu=round(used.ru_utime + used.ru_stime, 1),
         wall=round(wall, 1),
         peak_mib=used.ru_maxrss // 1024,
     )
+    print(f"{' '.join(command[1:])[-60:]}: {measured}", file=sys.stderr)
+    return measured
 
 
 class Bench:
@@ -191,7 +193,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--history", type=float, nargs="+", default=[1, 14])
+    parser.add_argument("--history", type=float, nargs="+", default=[1, 30])
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     lengths = sorted(options.history)
