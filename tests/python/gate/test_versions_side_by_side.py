@@ -15,7 +15,7 @@ import yaml
 from gate.change_table import column, level
 from gate.conftest import Repository
 
-from waypoint.contracts.rendering import derived_files, find_nodes
+from waypoint.contracts.rendering import derived_files
 from waypoint.errors import UnusableInput
 from waypoint.project import Project
 
@@ -76,8 +76,7 @@ def test_when_the_old_one_is_gone_the_name_moves_on(repository: Repository) -> N
 
 def test_other_tables_are_derived_as_before(repository: Repository) -> None:
     def files() -> dict[Path, str]:
-        project = Project.find(repository.home)
-        return derived_files(project, find_nodes(project))
+        return derived_files(Project.find(repository.home))
 
     before = files()
     split(repository)

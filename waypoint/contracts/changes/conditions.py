@@ -10,7 +10,8 @@ from waypoint.contracts.changes.notices import FOLDER, Notice
 from waypoint.contracts.changes.pairing import Event
 from waypoint.contracts.changes.transition import Transition, is_over
 from waypoint.contracts.model import Contract
-from waypoint.contracts.rendering import derived_files, find_nodes
+from waypoint.contracts.nodes import find_nodes
+from waypoint.contracts.rendering import derived_files
 from waypoint.errors import WaypointError
 
 ADR_FOLDER = Path("docs") / "adr"
@@ -133,7 +134,7 @@ def _not_built(transition: Transition, old: Contract, new: Contract) -> str:
         if contract.name not in nodes:
             return f"no model builds version {contract.version}: add {contract.name}.sql"
     try:
-        derived = derived_files(project, nodes)
+        derived = derived_files(project)
     except WaypointError as error:
         return f"{error} ({error.hint})" if error.hint else str(error)
     for contract in (old, new):

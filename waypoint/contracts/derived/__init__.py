@@ -1,0 +1,1 @@
+"""What is derived from the contracts, a module for each kind of file."""
