@@ -24,9 +24,6 @@ def find_nodes(project: Project, also: Iterable[Path] = ()) -> dict[str, Node]:
 
     `also` are files that count as there although they are still to be written.
     """
-    folders = {
-        name: [project.root / f for f in found] for name, found in dbt_paths(project).items()
-    }
     kinds = {
         "model-paths": ("models", "*.sql"),
         "snapshot-paths": ("snapshots", "*.sql"),
