@@ -76,10 +76,13 @@ bench: $(ALL) ## Measure it against bare DuckDB and other tools (docs/benchmarks
 	$(BIN)/python bench/extraction.py
 	$(BIN)/python bench/building.py
 
+# what tests need beside the minimum for a run
+TESTED := test lint gate quality orchestration
+
 .PHONY: lock
 lock: .venv/pyvenv.cfg ## Renew locks/ from pyproject.toml; ARGS=--upgrade takes newer versions
-	$(call compile,all) --group test --group lint --group gate --group quality --group snowflake --group bench
-	$(call compile,test) --group test --group lint --group gate --group quality --constraints locks/all.txt
+	$(call compile,all) $(addprefix --group ,$(TESTED) snowflake bench)
+	$(call compile,test) $(addprefix --group ,$(TESTED)) --constraints locks/all.txt
 	$(call compile,run) --constraints locks/all.txt
 
 # without URLs, so that a lock is good behind any mirror; the hashes say what may be installed
