@@ -13,13 +13,13 @@ from waypoint.cli.output import print_json, remarks
 contracts = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="Work with the data contracts: derive dbt's files from them.",
+    help="Work with the data contracts: derive dbt's files from them, protect their consumers.",
 )
 
 
 @contracts.callback()
 def family() -> None:
-    """Work with the data contracts: derive dbt's files from them."""
+    """Work with the data contracts: derive dbt's files from them, protect their consumers."""
 
 
 @contracts.command()

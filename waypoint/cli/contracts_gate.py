@@ -60,20 +60,28 @@ def check(
     ] = False,
     as_of: _AsOf = None,
 ) -> None:
-    """Say what this branch's changes of contracts break, for whom, and whether that is covered.
+    """Say what a branch's changes of contracts break, for whom, and whether it is covered.
 
-    Compares the contracts in the working tree with those of a git reference. A change that breaks
-    consumers passes only with all four: a decision in docs/adr, a window of 14 days in which the
-    old version is deprecated and still there, consumers who were told (waypoint contracts notify),
-    and both versions built side by side. docs/contract-changes.md shows how.
+    Contracts in the working tree are compared with those of a git reference.
+    A change that breaks consumers passes only with all four:
+
+    \b
+      - a decision in docs/adr that names the contract and its new version
+      - a window of 14 days: the old version deprecated, and still there
+      - consumers who were told: waypoint contracts notify
+      - both versions built side by side
+
+    docs/contract-changes.md shows how.
 
     \b
     Examples:
       dbt compile && waypoint contracts check --base main
       waypoint contracts check --base origin/main --markdown > comment.md
 
-    Exit codes: 0 nothing breaks without cover; 1 something does; 2 unusable input: a contract,
-    manifest or git reference that cannot be read.
+    \b
+    Exit codes:
+      0 nothing breaks, or it is covered; 1 something breaks without cover;
+      2 unusable input: a contract, manifest or git reference cannot be read.
     """
     if as_json and as_markdown:
         raise UnusableInput("--json and --markdown are two answers", hint="choose one of them")
@@ -106,15 +114,17 @@ def notify(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Who was told, as JSON.")] = False,
 ) -> None:
-    """Tell the consumers of a contract what will break, and keep that on record in docs/notices.
+    """Tell a contract's consumers what will break, and keep it on record in docs/notices.
 
-    Who has to be told is computed as waypoint contracts check does. Those who have been told are
-    not told again, so a message that failed can be sent by running this once more.
+    Who has to be told is computed as by waypoint contracts check. Those who
+    have been told are not told again: what failed is sent by running it again.
 
     \b
     Channels, by environment variables:
-      WAYPOINT_SLACK_WEBHOOK    an incoming webhook; WAYPOINT_SLACK_CHANNEL names it on record
-      WAYPOINT_SMTP_URL         smtp://user:password@host:587, with WAYPOINT_MAIL_FROM
+      WAYPOINT_SLACK_WEBHOOK    an incoming webhook
+      WAYPOINT_SLACK_CHANNEL    its channel's name, for the record
+      WAYPOINT_SMTP_URL         smtp://user:password@host:587
+      WAYPOINT_MAIL_FROM        the sender's address
       WAYPOINT_MAIL_TO          for consumers without an address of their own
 
     \b
@@ -122,8 +132,10 @@ def notify(
       waypoint contracts notify marts.revenue_by_day --base main --dry-run
       waypoint contracts notify marts.revenue_by_day --base main
 
-    Exit codes: 0 everybody was told; 1 some are reached by no channel; 2 nothing to tell yet, or
-    unusable input; 3 a channel failed, run it again.
+    \b
+    Exit codes:
+      0 everybody was told; 1 some are reached by no channel;
+      2 nothing to tell, or unusable input; 3 a channel failed, run it again.
     """
     import os
 

@@ -208,8 +208,11 @@ def _column(entry: Entry) -> Column:
             f"{entry['name']}: the minimum {minimum} is above the maximum {maximum}: no value fits",
             "correct one of them",
         )
+    if not isinstance(entry["name"], str):
+        what = f"a column is called {entry['name']!r}, which is no text"
+        raise Misread(entry.line_of("name"), what, "put the name in quotes")
     return Column(
-        name=str(entry["name"]),
+        name=entry["name"],
         logical_type=entry["logicalType"],
         physical_type=entry.get("physicalType", ""),
         description=_text(entry.get("description", "")),

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import random
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from gate.conftest import Repository
+import yaml
+from gate.conftest import LIBRARY, Repository
+
+from waypoint.contracts.changes.comparing import compare
+from waypoint.contracts.changes.model import Written
+from waypoint.contracts.documents import read_document
+from waypoint.contracts.reading import contract_of
+from waypoint.errors import UnusableInput
 
 GOOD_HEAD = "apiVersion: v3.1.0\nkind: DataContract\nid: marts.broken\n"
 REST = "version: 1.0.0\nstatus: active\n"
@@ -133,6 +145,65 @@ def test_a_contract_that_was_unreadable_at_the_base_can_be_mended(repository: Re
     report = repository.check()
     assert report.exit_code == 0
     assert any("not readable" in remark for remark in report.remarks)
+
+
+def test_a_contract_of_another_shape_is_named_with_its_line(repository: Repository) -> None:
+    repository.edit("marts.loans_by_day", lambda d: d.update(tags={"a": 1}))
+    with pytest.raises(Exception, match=r"loans_by_day.yaml, line \d+: tags: .*list"):
+        repository.check()
+
+
+def test_a_contract_that_was_of_another_shape_can_be_mended(repository: Repository) -> None:
+    good = repository.document("marts.loans_by_day")
+    repository.edit("marts.loans_by_day", lambda d: d.update(tags={"a": 1}))
+    repository.commit("of another shape")
+    repository.write("marts.loans_by_day", good)
+    report = repository.check()
+    assert [change.kind for change, _ in report.findings[0].changes] == ["contract mended"]
+    assert report.exit_code == 0
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_is_edited_is_judged_or_refused(seed: int) -> None:
+    """Values taken out, replaced by others and doubled, anywhere in a contract."""
+    chance = random.Random(seed)
+    path = chance.choice(sorted(LIBRARY.glob("contracts/*/*.yaml")))
+    before = yaml.safe_load(path.read_text())
+    after = yaml.safe_load(path.read_text())
+    for _ in range(chance.randint(1, 4)):
+        spoil(after, chance)
+    with contextlib.suppress(UnusableInput):
+        for one, other in ((before, after), (after, before)):
+            compare(written(path, one), written(path, other))
+
+
+def spoil(document: Any, chance: random.Random) -> None:
+    places = [*places_in(document)]
+    holder, key = chance.choice(places)
+    other, its_key = chance.choice(places)
+    what = chance.choice(["take out", "replace", "double", "copy"])
+    if what == "take out":
+        del holder[key]
+    elif what == "replace":
+        holder[key] = chance.choice([None, "x", 3, -1.5, True, [], {}, ["a"], {"a": 1}, "9 h"])
+    elif what == "double" and isinstance(holder, list):
+        holder.append(copy.deepcopy(holder[key]))
+    else:
+        holder[key] = copy.deepcopy(other[its_key])
+
+
+def places_in(value: Any) -> Iterator[tuple[Any, Any]]:
+    keys = (
+        value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    )
+    for key in keys:
+        yield value, key
+        yield from places_in(value[key])
+
+
+def written(path: Path, document: Any) -> Written:
+    read = read_document(path, yaml.safe_dump(document, sort_keys=False).encode())
+    return Written(contract_of(path, read), read)
 
 
 def test_a_reference_that_git_does_not_know(repository: Repository) -> None:

@@ -246,13 +246,17 @@ def _end(step: Step) -> Change:
 
 def _changes(step: Step, versions: Sequence[Written], site: Site) -> list[Change]:
     """The changes of a step: what happened to the contract as a whole, and everything in it."""
-    from waypoint.contracts.changes.comparing import compare  # heavy, and not always needed
+    # heavy, and not always needed
+    from waypoint.contracts.changes.comparing import UnreadableBefore, compare
 
     if step.before is None:
         return [_whole(Kind.CONTRACT_ADDED, step)]
     if step.after is None:
         return [_removal(step, versions, site)]
-    inner = compare(step.before, step.after, step.keeps_name)
+    try:
+        inner = compare(step.before, step.after, step.keeps_name)
+    except UnreadableBefore:
+        return [_whole(Kind.CONTRACT_MENDED, step)]
     if step.event is Event.NEW_VERSION:
         # its table has a name of its own, and the old one keeps its status
         own = (Kind.PHYSICAL_NAME_CHANGED, Kind.STATUS_CHANGED, Kind.VERSION_RAISED)

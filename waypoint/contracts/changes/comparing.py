@@ -68,22 +68,38 @@ _ENUM = {
 }
 
 
+class UnreadableBefore(InvalidContract):
+    """The earlier of two versions is not shaped as the standard wants it; the later one may be."""
+
+
 def compare(before: Written, after: Written, keeps_name: bool = False) -> list[Change]:
     """Every change between two versions of a contract, the breaking ones first.
 
     `keeps_name`: the older name of the table still leads to it, through a view.
 
     Raises:
-        InvalidContract: one of them is not shaped as the standard wants it.
+        UnreadableBefore: the earlier one is not shaped as the standard wants it.
+        InvalidContract: the later one is not.
     """
+    _standard(after, after.document)
+    try:
+        old = _standard(before, before.document)
+    except InvalidContract as error:
+        raise UnreadableBefore(str(error), hint=error.hint) from None
     aligned, renames = _aligned(before, after)
     pair = Pair(before, after, _table_name(before), keeps_name)
-    old = _standard(before, before.document)
     new = _standard(after, aligned)
     # the same trees that the rules see, for the words
     trees = normalize_pair(*(c.model_dump(exclude_none=True, by_alias=True) for c in (old, new)))
     detector = BreakingChangeDetector((*rules_for(pair), *DEFAULT_RULES))
-    result = DataContract(data_contract=old).breaking(DataContract(data_contract=new), detector)
+    try:
+        result = DataContract(data_contract=old).breaking(DataContract(data_contract=new), detector)
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        # values of kinds that the tool did not expect, e.g. a text as the bound of a rule
+        raise InvalidContract(
+            f"{after.contract.path}, line 1: cannot be compared with what it was: {error}",
+            hint="look for a value of a kind that the standard does not have: a text as a bound?",
+        ) from None
 
     changes: dict[tuple[Kind, str], Change] = {}
     for change in (
@@ -281,7 +297,7 @@ def _aligned(before: Written, after: Written) -> tuple[dict[str, Any], list[Rena
     if not tables or not before.table:
         return document, []
     if len(tables) == 1 and len(before.document["schema"]) == 1:
-        tables[0]["name"] = before.table["name"]
+        tables[0]["name"] = _table_name(before)
     columns, renames = align(before.properties, after.properties)
     tables[0]["properties"] = columns
     return document | {"schema": tables}, renames

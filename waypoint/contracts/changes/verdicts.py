@@ -29,6 +29,7 @@ class Kind(StrEnum):
     CONTRACT_ADDED = "contract added"
     CONTRACT_REMOVED = "contract removed"
     CONTRACT_MOVED = "contract moved"
+    CONTRACT_MENDED = "contract mended"
     VERSION_ADDED = "version added"
     VERSION_REMOVED = "version removed"
     VERSION_REMOVED_IN_TIME = "version removed after its date"
@@ -219,6 +220,7 @@ VERDICTS: dict[Kind, Verdict] = {
     Kind.RETIRED: _BREAKS_READERS_AND_SENDERS,
     Kind.PROMISE_WITHDRAWN: _BREAKS_READERS,
     Kind.VERSION_LOWERED: _LOOK,
+    Kind.CONTRACT_MENDED: _LOOK,
 }
 
 

@@ -9,6 +9,7 @@ _SENTENCES = {
     Kind.CONTRACT_ADDED: "new contract",
     Kind.CONTRACT_REMOVED: "the contract is removed, and with it the table",
     Kind.CONTRACT_MOVED: "{b} is now called {a}",
+    Kind.CONTRACT_MENDED: "as it was it could not be read, so it is not compared",
     Kind.VERSION_ADDED: "version {a} comes beside version {b}",
     Kind.VERSION_REMOVED: "version {b} is removed",
     Kind.VERSION_REMOVED_IN_TIME: "version {b} is removed; its end was announced for {a}",
