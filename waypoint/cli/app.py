@@ -30,6 +30,7 @@ COMMANDS = {
     "publish": "waypoint.cli.publish:publish",
     "status": "waypoint.cli.status:status",
     "query": "waypoint.cli.query:query",
+    "quality": "waypoint.cli.quality:quality",
     "contracts": "waypoint.cli.contracts:contracts",
 }
 

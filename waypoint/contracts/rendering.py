@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from waypoint.contracts.derived import dbt_properties
+from waypoint.contracts.derived import avro, dbt_properties, expectations, json_schema
 from waypoint.contracts.derived.mark import MARK
 from waypoint.contracts.model import RAW
 from waypoint.contracts.nodes import Node, dbt_paths, find_nodes
@@ -17,7 +17,11 @@ from waypoint.errors import UnusableInput, WaypointError
 from waypoint.project import Project
 
 #: What derives files from the contracts alone: a function from the project to text by path.
-DERIVERS: tuple[Callable[[Project], dict[Path, str]], ...] = ()
+DERIVERS: tuple[Callable[[Project], dict[Path, str]], ...] = (
+    json_schema.files,
+    avro.files,
+    expectations.files,
+)
 #: Folders outside dbt's that hold derived files.
 DERIVED_FOLDERS = ("schemas", "expectations")
 
