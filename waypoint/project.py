@@ -69,6 +69,10 @@ class Project:
     def pages_dir(self) -> Path:
         return self.root / "dbt_project" / "pages"
 
+    @property
+    def roles_file(self) -> Path:
+        return self.root / "dbt_project" / "roles.yml"
+
     @cached_property
     def contracts(self) -> Contracts:
         """All contracts of the project, read once."""

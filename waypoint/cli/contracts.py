@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from waypoint.cli import contracts_gate
+from waypoint.cli import contracts_gate, contracts_lint
 from waypoint.cli.invocation import invocation
 from waypoint.cli.output import print_json, remarks
 
@@ -54,5 +54,6 @@ def render(
     console.print(f"{len(project.contracts)} contracts, {len(changed)} files changed")
 
 
+contracts.command()(contracts_lint.lint)
 contracts.command()(contracts_gate.check)
 contracts.command()(contracts_gate.notify)

@@ -26,7 +26,15 @@ _FLATTEN = "a contract is never nested like this: look at brackets and indentati
 
 
 class InvalidContract(UnusableInput):
-    """A contract file that cannot be read; the message names the file, the line and the mend."""
+    """A contract file that cannot be read; the message names the file, the line and the mend.
+
+    `line` and `problem` say the same apart from each other.
+    """
+
+    def __init__(self, message: str, hint: str = "", line: int = 1, problem: str = "") -> None:
+        super().__init__(message, hint)
+        self.line = line
+        self.problem = problem or message
 
 
 class Entry(dict[str, Any]):
@@ -67,7 +75,8 @@ def read_document(path: Path, data: bytes | None = None) -> Entry:
 
 def invalid(path: Path, error: Misread) -> InvalidContract:
     """The error about a line of a file, in the words of all of them."""
-    return InvalidContract(f"{path}, line {error.line}: {error}", hint=error.hint)
+    what = str(error)
+    return InvalidContract(f"{path}, line {error.line}: {what}", error.hint, error.line, what)
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Lint: whether contracts are well-formed by the standard, and make sense."""
