@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlglot
 from sqlglot import exp
@@ -38,6 +38,7 @@ class ColumnRef:
 
 
 Refs = frozenset[ColumnRef]
+_Kind = TypeVar("_Kind", Scope, exp.Table)
 _NONE: Refs = frozenset()
 
 
@@ -47,11 +48,13 @@ class QueryLineage:
 
     `outputs` maps each output column, in order, to the columns whose values it carries (through
     expressions, aggregates and windows too); `deciding` are the columns that only decide which
-    rows there are, or how they are grouped: filters, join conditions, group by, qualify.
+    rows there are, or how they are grouped: filters, join conditions, group by, qualify. `tables`
+    are those whose rows it reads, be it only to count them.
     """
 
     outputs: Mapping[str, Refs]
     deciding: Refs
+    tables: frozenset[str] = frozenset()
 
     @property
     def reads(self) -> Refs:
@@ -129,7 +132,8 @@ class _Tracer:
         deciding = frozenset().union(*(branch.deciding for branch in branches))
         if _drops_repeated_rows(scope.expression):
             deciding = deciding.union(*outputs.values())
-        return QueryLineage(outputs, deciding)
+        tables = frozenset[str]().union(*(branch.tables for branch in branches))
+        return QueryLineage(outputs, deciding, tables)
 
     def _select(self, scope: Scope) -> QueryLineage:
         select = scope.expression
@@ -141,15 +145,16 @@ class _Tracer:
             outputs[item.alias_or_name.lower()] = self._refs(item, scope)
         if select.args.get("distinct"):
             deciding = deciding.union(*outputs.values())
-        for source in self._used_sources(scope):
-            deciding |= self.query(source).deciding
-        for subquery in scope.subquery_scopes:
-            deciding |= self.query(subquery).deciding
-        return QueryLineage(outputs, deciding)
+        tables = {_name(source) for source in self._used_sources(scope, exp.Table)}
+        for source in (*self._used_sources(scope, Scope), *scope.subquery_scopes):
+            nested = self.query(source)
+            deciding |= nested.deciding
+            tables |= nested.tables
+        return QueryLineage(outputs, deciding, frozenset(tables - {""}))
 
-    def _used_sources(self, scope: Scope) -> Iterator[Scope]:
+    def _used_sources(self, scope: Scope, kind: type[_Kind]) -> Iterator[_Kind]:
         for _, source in scope.selected_sources.values():
-            if isinstance(source, Scope):
+            if isinstance(source, kind):
                 yield source
 
     def _refs(self, node: exp.Expr, scope: Scope) -> Refs:
@@ -176,8 +181,13 @@ class _Tracer:
         if isinstance(source, exp.Table):
             if isinstance(source.this, exp.Func):  # a table function: made of its arguments
                 return self._refs(source.this, scope)
-            return frozenset({ColumnRef(f"{source.db}.{source.name}".lower(), name)})
+            return frozenset({ColumnRef(_name(source), name)})
         return _NONE
+
+
+def _name(table: exp.Table) -> str:
+    """`schema.table`; empty for a table function."""
+    return "" if isinstance(table.this, exp.Func) else f"{table.db}.{table.name}".lower()
 
 
 def _source(name: str, scope: Scope) -> Scope | exp.Expr | None:

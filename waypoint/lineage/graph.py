@@ -11,6 +11,7 @@ from typing import Any
 
 from waypoint.errors import UnusableInput
 from waypoint.lineage.columns import ColumnRef, QueryLineage, UntraceableQuery, trace
+from waypoint.lineage.memory import TraceMemory
 
 _TABLE_KINDS = ("model", "seed", "snapshot")
 
@@ -28,6 +29,13 @@ class Table:
     columns: tuple[str, ...]
     owner: str
     parents: tuple[str, ...]  # names of the tables it is built from
+    description: str = ""
+    types: Mapping[str, str] = field(default_factory=dict)  # by column, where they are known
+    told: Mapping[str, str] = field(default_factory=dict)  # descriptions, by column
+
+    @property
+    def schema(self) -> str:
+        return self.name.split(".")[0]
 
 
 @dataclass(frozen=True)
@@ -44,18 +52,28 @@ class Exposure:
     email: str
     tables: tuple[str, ...]
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unique_id: str = ""
+    description: str = ""
+    url: str = ""
+
+    def uses(self, ref: ColumnRef) -> bool:
+        """Whether it shows or reads a column."""
+        listed = self.columns.get(ref.table)
+        return ref.table in self.tables and (listed is None or ref.column in listed)
 
 
 @dataclass(frozen=True)
 class Impact:
     """What a change of some columns reaches.
 
-    `values` are the columns, anywhere downstream, that carry the changed values; `rows` are the
-    tables whose rows or groups are decided by them; `tables` is every table touched either way,
+    `values` are the columns, anywhere downstream, that carry the changed values or stand in rows
+    that come and go; `carried` are those of them that carry the values. `rows` are the tables
+    whose rows or groups are decided by what changed. `tables` is every table touched either way,
     the changed ones left out, in build order.
     """
 
     values: frozenset[ColumnRef]
+    carried: frozenset[ColumnRef]
     rows: frozenset[str]
     tables: tuple[str, ...]
     exposures: tuple[Exposure, ...]
@@ -64,7 +82,10 @@ class Impact:
 class LineageGraph:
     """Tables, column lineage and exposures of one manifest; queries are traced when asked for.
 
-    `traced` names the tables whose queries are looked at: all, unless given.
+    `traced` names the tables whose queries are looked at: all, unless given. A query that cannot
+    be traced is an error, unless the graph is `lenient`: then all of its table depends on all
+    that it is built from, and `untraced` says why. What a manifest does not hold compiled is
+    looked for in the folder `compiled`, where dbt leaves it.
     """
 
     def __init__(
@@ -72,9 +93,16 @@ class LineageGraph:
         manifest: Mapping[str, Any],
         dialect: str | None = None,
         traced: Collection[str] | None = None,
+        lenient: bool = False,
+        compiled: Path | None = None,
+        memory: TraceMemory | None = None,
     ) -> None:
         self._manifest = manifest
         self._traced = traced
+        self._lenient = lenient
+        self._compiled = compiled
+        self._memory = memory
+        self.untraced: dict[str, str] = {}
         self.dialect = dialect or manifest["metadata"]["adapter_type"]
         self._names = {
             unique_id: f"{node['schema']}.{node.get('alias') or node['identifier']}".lower()
@@ -84,19 +112,28 @@ class LineageGraph:
             self._names[unique_id]: self._table(unique_id, node)
             for unique_id, node in self._table_nodes()
         }
+        self._columns = {table.name: table.columns for table in self.tables.values()}
         self.exposures = {
             node["name"]: self._exposure(node) for node in manifest["exposures"].values()
         }
 
     @classmethod
-    def read(cls, manifest_file: Path, dialect: str | None = None) -> LineageGraph:
+    def read(
+        cls,
+        manifest_file: Path,
+        dialect: str | None = None,
+        lenient: bool = False,
+        memory: TraceMemory | None = None,
+    ) -> LineageGraph:
         """The graph of a `manifest.json`.
 
         Raises:
             UnusableInput: there is no such file, or it is no dbt manifest.
         """
         try:
-            return cls(json.loads(manifest_file.read_text()), dialect)
+            manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
+            compiled = manifest_file.parent / "compiled"
+            return cls(manifest, dialect, lenient=lenient, compiled=compiled, memory=memory)
         except FileNotFoundError:
             raise UnusableInput(
                 f"{manifest_file}: there is no manifest", hint="run `dbt compile` first"
@@ -111,38 +148,94 @@ class LineageGraph:
         Raises:
             UntraceableQuery: a query cannot be traced, or was not compiled; it names the model.
         """
-        columns = {table.name: table.columns for table in self.tables.values()}
-        traced = {}
-        for unique_id, node in self._table_nodes():
-            if node["resource_type"] not in ("model", "snapshot"):
+        nodes = {self._names[i]: node for i, node in self._table_nodes() if _has_query(node)}
+        traced: dict[str, QueryLineage] = {}
+        for name in self.build_order:
+            if name not in nodes or (self._traced is not None and name not in self._traced):
                 continue
-            name = self._names[unique_id]
-            if self._traced is not None and name not in self._traced:
-                continue
-            if not node.get("compiled_code"):
-                raise UntraceableQuery(
-                    f"{name} ({node['original_file_path']}) is not compiled in the manifest",
-                    hint="run `dbt compile`, or `dbt build`, and try again",
-                )
             try:
-                traced[name] = self._trace(node["compiled_code"], columns)
+                traced[name] = self._traced_query(name, nodes[name])
             except UntraceableQuery as error:
-                raise UntraceableQuery(f"{node['original_file_path']}: {error}") from None
+                if not self._lenient:
+                    raise
+                self.untraced[name] = str(error)
+                traced[name] = self._made_of_everything(name)
+            self._learn_columns(name, traced[name])
+        if self._memory is not None:
+            self._memory.keep()
         return traced
 
-    def _trace(self, sql: str, columns: Mapping[str, tuple[str, ...]]) -> QueryLineage:
+    def _traced_query(self, name: str, node: Mapping[str, Any]) -> QueryLineage:
+        sql = node.get("compiled_code") or self._compiled_file(node)
+        path = node["original_file_path"]
+        if not sql:
+            raise UntraceableQuery(
+                f"{name} ({path}) is not compiled in the manifest",
+                hint="run `dbt compile`, or `dbt build`, and try again",
+            )
+        if node.get("language", "sql") != "sql":
+            raise UntraceableQuery(f"{path}: not traceable: not SQL")
+        try:
+            return self._trace(sql)
+        except UntraceableQuery as error:
+            raise UntraceableQuery(f"{path}: {error}") from None
+
+    def _compiled_file(self, node: Mapping[str, Any]) -> str | None:
+        """What dbt left of an earlier run, where the last one did not select the node."""
+        if self._compiled is None or "package_name" not in node:
+            return None
+        path = self._compiled / node["package_name"] / node["original_file_path"]
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+
+    def _trace(self, sql: str) -> QueryLineage:
         """The lineage of one query; the same query over the same columns is traced once."""
         text = sql.lower()
         # the tables that it can read are those that it names
-        named = {name: found for name, found in columns.items() if name.split(".")[-1] in text}
+        named = {n: found for n, found in self._columns.items() if n.split(".")[-1] in text}
         key = (sql, self.dialect, tuple(named.items()))
         if key not in _TRACED:
-            _TRACED[key] = trace(sql, named, self.dialect)
+            remembered = self._memory.recall(key) if self._memory else None
+            _TRACED[key] = remembered or trace(sql, named, self.dialect)
+        if self._memory is not None:
+            self._memory.store(key, _TRACED[key])
         return _TRACED[key]
+
+    def _made_of_everything(self, name: str) -> QueryLineage:
+        """What can be said of a query that cannot be read: all of its parents may decide it."""
+        parents = self.tables[name].parents
+        deciding = frozenset(ColumnRef(p, c) for p in parents for c in self._columns[p])
+        outputs = {column: frozenset[ColumnRef]() for column in self._columns[name]}
+        return QueryLineage(outputs, deciding, frozenset(parents))
+
+    def _learn_columns(self, name: str, query: QueryLineage) -> None:
+        """Columns that nobody described: those a query makes, and those it reads elsewhere."""
+        if not self._columns[name]:
+            self._columns[name] = tuple(column for column in query.outputs if column != "*")
+        undescribed: dict[str, set[str]] = {}
+        for ref in query.reads:
+            if ref.table in self.tables and not self.tables[ref.table].columns:
+                undescribed.setdefault(ref.table, set()).add(ref.column)
+        for table, found in undescribed.items():
+            known = self._columns[table]
+            self._columns[table] = known + tuple(sorted(found - {*known, "*"}))
+
+    def columns(self, table: str) -> tuple[str, ...]:
+        """The columns of a table: those described, or else those that the queries show."""
+        if self.tables[table].columns:
+            return self.tables[table].columns
+        _ = self.queries
+        return self._columns[table]
 
     def limited_to(self, tables: Iterable[str]) -> LineageGraph:
         """The graph in which only the queries of these tables are looked at."""
-        return LineageGraph(self._manifest, self.dialect, frozenset(tables))
+        return LineageGraph(
+            self._manifest,
+            self.dialect,
+            frozenset(tables),
+            lenient=self._lenient,
+            compiled=self._compiled,
+            memory=self._memory,
+        )
 
     def built_from(self, names: Iterable[str]) -> frozenset[str]:
         """Every table that is built from some tables, directly or through others."""
@@ -180,35 +273,61 @@ class LineageGraph:
                 edges.setdefault(ref, set()).add(table)
         return edges
 
+    @cached_property
+    def _readers(self) -> dict[str, set[str]]:
+        edges: dict[str, set[str]] = {}
+        for table, query in self.queries.items():
+            for name in query.tables - {table}:
+                edges.setdefault(name, set()).add(table)
+        return edges
+
     def columns_of(self, table: str) -> frozenset[ColumnRef]:
-        return frozenset(ColumnRef(table, column) for column in self.tables[table].columns)
+        return frozenset(ColumnRef(table, column) for column in self.columns(table))
 
     def impact(self, changed: Iterable[ColumnRef]) -> Impact:
-        """Everything downstream of some columns, down to columns, tables and exposures."""
-        start = set(changed)
-        values: set[ColumnRef] = set()
+        """Everything downstream of some columns, down to columns, tables and exposures.
+
+        Where all columns of a table are given, its rows may change, too.
+        """
+        start = frozenset(changed)
+        whole = {t for t in {ref.table for ref in start} if start >= self.columns_of(t)}
+        carried = self._carried_from(start)
         rows: set[str] = set()
+        queue = [*whole]
+        for ref in start | carried:
+            queue.extend(self._decided_by(ref) - rows)
+            rows |= self._decided_by(ref)
+        while queue:
+            # rows that come and go do so in every table that reads them
+            found = self._readers.get(queue.pop(), set()) - rows
+            rows |= found
+            queue.extend(found)
+        reached = start | carried | {c for table in rows for c in self.columns_of(table)}
+        touched = {ref.table for ref in reached} | rows
+        touched -= {ref.table for ref in start}
+        return Impact(
+            values=frozenset(reached - start),
+            carried=carried,
+            rows=frozenset(rows),
+            tables=tuple(name for name in self.build_order if name in touched),
+            exposures=tuple(
+                e for e in self.exposures.values() if any(e.uses(ref) for ref in reached)
+            ),
+        )
+
+    def _carried_from(self, start: frozenset[ColumnRef]) -> frozenset[ColumnRef]:
+        found: set[ColumnRef] = set()
         queue = list(start)
         while queue:
             ref = queue.pop()
             for child in self._carried_to.get(ref, ()):
-                if child not in values and child.table != ref.table:
-                    values.add(child)
+                if child not in found and child not in start and child.table != ref.table:
+                    found.add(child)
                     queue.append(child)
-            for table in self._deciding_for.get(ref, ()):
-                # rows that come and go show in every column of the table
-                if table not in rows and table != ref.table:
-                    rows.add(table)
-                    queue.extend(self.columns_of(table))
-        changed_tables = {ref.table for ref in start}
-        touched = ({ref.table for ref in values} | rows) - changed_tables
-        reached = start | values | {c for table in rows for c in self.columns_of(table)}
-        return Impact(
-            values=frozenset(values - start),
-            rows=frozenset(rows),
-            tables=tuple(name for name in self.build_order if name in touched),
-            exposures=tuple(e for e in self.exposures.values() if self._uses(e, reached)),
-        )
+        return frozenset(found)
+
+    def _decided_by(self, ref: ColumnRef) -> set[str]:
+        return self._deciding_for.get(ref, set()) - {ref.table}
 
     def upstream(self, refs: Iterable[ColumnRef]) -> frozenset[ColumnRef]:
         """Every column that some columns are made of, or whose rows it decides, to the sources."""
@@ -243,14 +362,6 @@ class LineageGraph:
             visit(name)
         return order
 
-    def _uses(self, exposure: Exposure, refs: set[ColumnRef]) -> bool:
-        for ref in refs:
-            if ref.table in exposure.tables:
-                listed = exposure.columns.get(ref.table)
-                if listed is None or ref.column in listed:
-                    return True
-        return False
-
     def _table_nodes(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
         yield from self._manifest["sources"].items()
         for unique_id, node in self._manifest["nodes"].items():
@@ -265,8 +376,11 @@ class LineageGraph:
             kind=node["resource_type"],
             unique_id=unique_id,
             columns=tuple(column.lower() for column in node["columns"]),
-            owner=meta.get("owner", ""),
+            owner=str(meta.get("owner") or ""),
             parents=tuple(self._names[p] for p in parents if p in self._names),
+            description=node.get("description") or "",
+            types=_by_column(node, "data_type"),
+            told=_by_column(node, "description"),
         )
 
     def _exposure(self, node: Mapping[str, Any]) -> Exposure:
@@ -280,4 +394,15 @@ class LineageGraph:
             email=owner.get("email") or "",
             tables=tuple(self._names[p] for p in node["depends_on"]["nodes"] if p in self._names),
             columns={t: tuple(columns) for t, columns in (meta.get("columns") or {}).items()},
+            unique_id=node.get("unique_id", ""),
+            description=node.get("description") or "",
+            url=node.get("url") or "",
         )
+
+
+def _has_query(node: Mapping[str, Any]) -> bool:
+    return node["resource_type"] in ("model", "snapshot")
+
+
+def _by_column(node: Mapping[str, Any], what: str) -> dict[str, str]:
+    return {name.lower(): c[what] for name, c in node["columns"].items() if c.get(what)}
