@@ -9,14 +9,18 @@
 {%- endmacro %}
 
 {#- Whether the row of `candidate` may replace the row that this incremental model has for the same
-    key: a late older version may not. True for every row in a full build. -#}
+    `key`, a column or a list of them: a late older version may not. True for every row in a full
+    build. -#}
 {% macro is_not_outdated(candidate, key, changed_at='updated_at') -%}
     {%- if is_incremental() -%}
         not exists (
             select 1
             from {{ this }} as kept
-            where kept.{{ key }} = {{ candidate }}.{{ key }}
-                and kept.{{ changed_at }} > {{ candidate }}.{{ changed_at }}
+            where
+            {%- for column in ([key] if key is string else key) %}
+                kept.{{ column }} = {{ candidate }}.{{ column }} and
+            {%- endfor %}
+                kept.{{ changed_at }} > {{ candidate }}.{{ changed_at }}
         )
     {%- else -%}
         true

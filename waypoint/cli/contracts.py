@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from waypoint.cli import contracts_gate, contracts_lint
+from waypoint.cli import contracts_gate, contracts_import, contracts_lint
 from waypoint.cli.invocation import invocation
 from waypoint.cli.output import print_json, remarks
 
@@ -57,3 +57,4 @@ def render(
 contracts.command()(contracts_lint.lint)
 contracts.command()(contracts_gate.check)
 contracts.command()(contracts_gate.notify)
+contracts.add_typer(contracts_import.drafting, name="import")

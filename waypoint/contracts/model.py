@@ -17,6 +17,10 @@ TOPICS = "topics"
 RAW = "raw"
 ML_FEATURES = "ml_features"
 
+#: The custom property of a table that dbt reads as a table of the source of that name; tables of
+#: `raw` need none.
+DBT_SOURCE = "dbtSource"
+
 #: What a contract's status can be, in the order of its life.
 STATUSES = ("proposed", "draft", "active", "deprecated", "retired")
 
@@ -121,6 +125,11 @@ class Contract:
     def family_name(self) -> str:
         """`<schema>.<family>`: what the contract's id is, whatever its version."""
         return f"{self.schema}.{self.family}"
+
+    @property
+    def dbt_source(self) -> str | None:
+        """The name of the dbt source that the table belongs to; None where dbt builds it."""
+        return RAW if self.schema == RAW else self.custom.get(DBT_SOURCE)
 
     @property
     def major(self) -> int:

@@ -9,9 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from waypoint.contracts.derived import avro, dbt_properties, expectations, json_schema
+from waypoint.contracts.derived import (
+    avro,
+    dbt_macros,
+    dbt_properties,
+    expectations,
+    json_schema,
+)
 from waypoint.contracts.derived.mark import MARK
-from waypoint.contracts.model import RAW
 from waypoint.contracts.nodes import Node, dbt_paths, find_nodes
 from waypoint.errors import UnusableInput, WaypointError
 from waypoint.project import Project
@@ -21,6 +26,7 @@ DERIVERS: tuple[Callable[[Project], dict[Path, str]], ...] = (
     json_schema.files,
     avro.files,
     expectations.files,
+    dbt_macros.files,
 )
 #: Folders outside dbt's that hold derived files.
 DERIVED_FOLDERS = ("schemas", "expectations")
@@ -77,7 +83,7 @@ def _refuse_contracts_without_table(project: Project, nodes: Mapping[str, Node])
     missing = [
         contract
         for contract in project.contracts.tables
-        if contract.schema != RAW and contract.name not in nodes
+        if contract.dbt_source is None and contract.name not in nodes
     ]
     if missing:
         names = ", ".join(str(c.path.relative_to(project.root)) for c in missing)
@@ -91,7 +97,7 @@ def _orphans(project: Project, expected: Mapping[Path, str]) -> list[Path]:
     folders = [folder for paths in dbt_paths(project).values() for folder in paths]
     return sorted(
         path
-        for folder in (*folders, *DERIVED_FOLDERS)
+        for folder in (*folders, *DERIVED_FOLDERS, str(dbt_macros.macros_folder(project)))
         for path in (project.root / folder).rglob("*")
         if path not in expected and path.is_file() and _is_derived(path)
     )

@@ -7,7 +7,7 @@ model share one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,16 @@ from waypoint.project import Project
 def files(project: Project, nodes: Mapping[str, Node]) -> dict[Path, str]:
     """The dbt files of the tables that something builds, by path."""
     found = {}
-    sources = project.contracts.in_schema(RAW)
-    if sources:
-        found[sources_path(project)] = _text(_sources_document(sources))
+    sources: dict[str, list[Contract]] = {}
+    for contract in project.contracts.tables:
+        if contract.dbt_source:
+            sources.setdefault(contract.dbt_source, []).append(contract)
+    for name, tables in sources.items():
+        found[sources_path(project, name)] = _text(_sources_document(name, tables))
     versions: dict[Path, list[Contract]] = {}
     for contract in project.contracts.tables:
         node = nodes.get(contract.name)
-        if contract.schema == RAW or node is None:
+        if contract.dbt_source or node is None:
             continue
         if contract.versioned_as and node.kind == "models":
             path = node.path.with_name(f"{contract.family}.yml")
@@ -54,23 +57,17 @@ def _refuse_a_version_without_number(project: Project, versioned: Contract) -> N
             )
 
 
-def sources_path(project: Project) -> Path:
+def sources_path(project: Project, source: str = RAW) -> Path:
     """Where the sources' yml stands: at the top of the models, being what they all start from."""
-    return project.root / dbt_paths(project)["model-paths"][0] / "raw__sources.yml"
+    return project.root / dbt_paths(project)["model-paths"][0] / f"{source}__sources.yml"
 
 
-def _sources_document(contracts: Iterable[Contract]) -> dict[str, Any]:
-    return {
-        "version": 2,
-        "sources": [
-            {
-                "name": RAW,
-                "schema": RAW,
-                "description": "What the sources said, unmodified, plus load metadata.",
-                "tables": [_source_table(contract) for contract in contracts],
-            }
-        ],
-    }
+def _sources_document(source: str, contracts: list[Contract]) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": source, "schema": contracts[0].schema}
+    if source == RAW:
+        entry["description"] = "What the sources said, unmodified, plus load metadata."
+    entry["tables"] = [_source_table(contract) for contract in contracts]
+    return {"version": 2, "sources": [entry]}
 
 
 def _source_table(contract: Contract) -> dict[str, Any]:

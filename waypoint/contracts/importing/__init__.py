@@ -1,0 +1,1 @@
+"""Drafting contracts from what there is already: a short form, a live table, a dbt project."""
