@@ -53,8 +53,8 @@ test-long: $(TEST) ## Run the tests that take minutes: real data, kills, large v
 	$(BIN)/python -m pytest -m long $(ARGS)
 
 .PHONY: pytest
-pytest: $(TEST) ## Run the Python tests that are not marked long
-	$(BIN)/python -m pytest -m "not long" $(ARGS)
+pytest: $(TEST) ## Run the Python tests that are not marked long, a file on each core
+	$(BIN)/python -m pytest -m "not long" --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 .PHONY: unit-tests
 unit-tests: $(TEST) ## Build the models on an empty warehouse, with their unit tests
