@@ -19,7 +19,7 @@ TODO = "TODO"
 _PERSONAL = frozenset(
     {
         *("name", "firstname", "lastname", "surname", "username", "holder", "person", "gender"),
-        *("email", "mail", "phone", "mobile", "fax", "ip", "latitude", "longitude", "location"),
+        *("email", "mail", "phone", "mobile", "fax", "ip", "location"),
         *("address", "street", "city", "zip", "postcode", "birth", "birthday", "birthdate", "dob"),
         *("card", "iban", "passport", "ssn", "tax"),
     }
@@ -74,7 +74,7 @@ class DraftColumn:
     def may_be_personal(self) -> bool:
         """Whether its name sounds like personal data: a hint for a person, no decision."""
         words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.name).lower())
-        closed = self.valid_values is not None or self.logical == "boolean"
+        closed = self.valid_values is not None or self.logical not in ("string", "date", "object")
         return not closed and not self.is_metadata and bool(_PERSONAL.intersection(words))
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
-_WIDTH = 100
+_WIDTH = 88  # a line may go past it by the length of a word
 #: Longer texts are folded onto lines of their own; with its key and indentation, such a text fits.
-_LONGEST_ON_A_LINE = 70
+_LONGEST_ON_A_LINE = 76
 
 
 class OneLine(list[Any]):

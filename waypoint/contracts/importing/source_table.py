@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from waypoint.project import Project
 
 _SCHEMES = ("postgres://", "postgresql://")
 _KIND = "postgres"
+_CURSOR = "updated_at"  # the name by which most applications keep when a row was changed
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,18 @@ def _import_whole(
     naming: Naming,
     raw: Draft,
 ) -> Imported:
-    assert database.source is not None
+    source = database.source
+    assert source is not None
+    if database.new is not None and _tells_versions_apart(structure):
+        database = replace(
+            database,
+            cursor=_CURSOR,
+            new=database.new | {"cursor": _CURSOR, "overlap": "10 minutes"},
+        )
+        raw.todos.append(
+            f"does the application set {_CURSOR} with every change? Extraction follows it; if not,"
+            " take cursor and overlap out of sources.yml, and the table is read whole each time"
+        )
     cursor = database.cursor if structure.column(database.cursor or "") else None
     staging = staging_model(
         structure, naming, changed_at=cursor, known=_known(project, database, naming)
@@ -124,7 +136,7 @@ def _import_whole(
         models[_model_path(project, MARTS, mart.draft, request.domain)] = mart.sql
     sources = with_table(
         project.sources_file,
-        database.source,
+        source,
         naming.source_table,
         naming.raw_table,
         whole=bool(database.cursor) and cursor is None,
@@ -170,6 +182,11 @@ def _import_from_duckdb(project: Project, request: Request) -> Imported:
         todos=structure.todos,
     )
     return write(contract_files(project, [draft]), force=request.force, dry_run=request.dry_run)
+
+
+def _tells_versions_apart(structure: TableStructure) -> bool:
+    column = structure.column(_CURSOR)
+    return column is not None and column.logical == "timestamp" and column.required
 
 
 # where the table is

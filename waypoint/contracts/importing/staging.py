@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
-from waypoint.contracts.importing.draft import Draft, DraftColumn, DraftFreshness, DraftRule
+from waypoint.contracts.importing.draft import Draft, DraftColumn, DraftFreshness, DraftRule, todo
 from waypoint.contracts.importing.table import TableStructure
 from waypoint.contracts.model import RAW
 from waypoint.errors import UnusableInput
@@ -84,6 +84,9 @@ def raw_draft(structure: TableStructure, naming: Naming) -> Draft:
     columns = deepcopy(structure.columns)
     for column in columns:
         column.unique = False  # several versions of a row can stand in a raw table
+        if column.name in structure.references and not column.description:
+            _, table, other = structure.references[column.name]
+            column.description = todo(f"what {column.name} says; it refers to {table}({other})")
     return Draft(
         schema=RAW,
         name=naming.raw_table,
@@ -93,8 +96,8 @@ def raw_draft(structure: TableStructure, naming: Naming) -> Draft:
         owner=naming.owner,
         domain=naming.domain,
         grain=(
-            f"One row per version of the {naming.entity} that an extraction saw; several versions"
-            f" of one {' and '.join(structure.key)} can stand here."
+            f"One row per version of the {_spoken(naming.entity)} that an extraction saw;"
+            f" several versions of one {' and '.join(structure.key)} can stand here."
             if structure.key
             else ""
         ),
@@ -166,6 +169,7 @@ def staging_model(
         description=structure.description,
         owner=naming.owner,
         domain=naming.domain,
+        grain=f"One row per {_spoken(naming.entity)}.",
         rules=[_with_new_names(rule, renamed) for rule in structure.rules],
         todos=todos,
     )
@@ -181,6 +185,7 @@ def mart_model(staging: Draft, naming: Naming, name: str, by: str | None) -> Sta
         UnusableInput: `by` is no column of the staging model.
     """
     if by is None:
+        grain = staging.grain
         columns = [deepcopy(column) for column in staging.columns if column.name != DELETED]
         for column in columns:
             column.references = None  # checked where they come from
@@ -194,6 +199,7 @@ def mart_model(staging: Draft, naming: Naming, name: str, by: str | None) -> Sta
             known = ", ".join(c.name for c in staging.columns)
             raise UnusableInput(f"--by {by}: {staging.name} has no such column", hint=f"of {known}")
         day = re.sub(r"_at$", "", by) + "_date" if counted.logical == "timestamp" else by
+        grain = f"One row per {'UTC day' if day != by else _spoken(by)}."
         value = f"{{{{ utc_day('{by}') }}}}" if counted.logical == "timestamp" else by
         columns = [
             DraftColumn(
@@ -201,9 +207,15 @@ def mart_model(staging: Draft, naming: Naming, name: str, by: str | None) -> Sta
                 "date" if counted.logical == "timestamp" else counted.physical_type,
                 key_position=1,
                 required=True,
-                description="" if day != by else counted.description,
+                description=f"The UTC day of {by}." if day != by else counted.description,
             ),
-            DraftColumn(naming.many, "bigint", required=True, minimum=1),
+            DraftColumn(
+                naming.many,
+                "bigint",
+                required=True,
+                minimum=1,
+                description=f"How many {_spoken(naming.many)} there are, without those that went.",
+            ),
             _loaded_at("When the newest of the rows behind it was loaded (UTC)."),
         ]
         named = value if value == day else f"{value} as {day}"
@@ -213,7 +225,7 @@ def mart_model(staging: Draft, naming: Naming, name: str, by: str | None) -> Sta
         )
         sql = _MART_SQL.format(many=naming.many, staging=staging.name, name=name, selected=selected)
         sql = sql.replace("<group>", f"where {by} is not null\n    group by {value}")
-    draft = Draft(MARTS, name, columns, owner=naming.owner, domain=naming.domain)
+    draft = Draft(MARTS, name, columns, owner=naming.owner, domain=naming.domain, grain=grain)
     return StagingModel(draft, sql)
 
 
@@ -272,8 +284,12 @@ def _with_new_names(rule: DraftRule, renamed: Mapping[str, str]) -> DraftRule:
 
 
 def _words(name: str) -> str:
-    text = name.replace("_", " ")
+    text = _spoken(name)
     return text[:1].upper() + text[1:]
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ")
 
 
 # SQL
