@@ -62,7 +62,8 @@ unit-tests: $(TEST) ## Build the models on an empty warehouse, with their unit t
 	WAYPOINT_STATE="$$state" $(BIN)/waypoint build --with-unit-tests
 
 .PHONY: contracts
-contracts: $(TEST) ## Check that what is derived from the contracts is up to date
+contracts: $(TEST) ## Check the contracts, and that what is derived from them is up to date
+	$(BIN)/waypoint contracts lint
 	$(BIN)/waypoint contracts render --check
 
 .PHONY: lint

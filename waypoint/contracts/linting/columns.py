@@ -72,21 +72,23 @@ def _duplicates(file: ContractFile, entries: list[Entry]) -> Iterator[Finding]:
 def _key(file: ContractFile) -> Iterator[Finding]:
     keyed = [column for column in file.columns if column.get("primaryKey") is True]
     positions = [column.get("primaryKeyPosition") for column in keyed]
-    if len(keyed) > 1 and positions.count(None) == 0:
-        if sorted(map(str, positions)) != sorted(map(str, range(1, len(keyed) + 1))):
-            yield file.finding(
-                keyed[0],
-                "primaryKeyPosition",
-                "key",
-                f"the positions in the key are {', '.join(map(str, positions))}",
-                f"number the key's columns from 1 to {len(keyed)}",
-            )
-    elif len(keyed) > 1:
-        column = next(c for c in keyed if c.get("primaryKeyPosition") is None)
-        problem = f"{words(column, 'name')} is one of several key columns and has no position"
-        yield file.finding(column, "primaryKey", "key", problem, "add primaryKeyPosition")
+    wanted = {str(position) for position in range(1, len(keyed) + 1)}
+    if len(keyed) > 1 and None not in positions and {str(p) for p in positions} != wanted:
+        yield file.finding(
+            keyed[0],
+            "primaryKeyPosition",
+            "key",
+            f"the positions in the key are {', '.join(map(str, positions))}",
+            f"number the key's columns from 1 to {len(keyed)}",
+        )
+    for column in keyed:
+        if len(keyed) > 1 and column.get("primaryKeyPosition") is None:
+            problem = f"{words(column, 'name')} is one of several key columns and has no position"
+            yield file.finding(column, "primaryKey", "key", problem, "add primaryKeyPosition")
     for column in file.columns:
-        if column.get("primaryKeyPosition") is not None and column.get("primaryKey") is not True:
+        # -1 is the standard's word for none
+        positioned = column.get("primaryKeyPosition") not in (None, -1)
+        if positioned and column.get("primaryKey") is not True:
             problem = f"{words(column, 'name')} has a position in a key that it is not part of"
             mend = "add `primaryKey: true`, or take the position away"
             yield file.finding(column, "primaryKeyPosition", "key", problem, mend)

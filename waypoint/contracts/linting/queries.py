@@ -128,15 +128,17 @@ def _wrong_with(query: str, file: ContractFile, tables: Tables) -> tuple[str, st
             return f"{{{name}}} is no table under contract", mend
     if "{object}" not in query:
         return "it does not look at {object}, the table itself", "select from {object}"
-    return _parsed(query, file, tables)
+    return _parsed(query, file, known)
 
 
 def _parsed(query: str, file: ContractFile, tables: Tables) -> tuple[str, str]:
     import sqlglot
     from sqlglot import exp
-    from sqlglot.errors import OptimizeError, SqlglotError
+    from sqlglot.errors import SqlglotError
     from sqlglot.optimizer.qualify import qualify
 
+    if not any(file.types):
+        return "", ""  # that no column is described is a finding of its own
     schema: dict[str, dict[str, object]] = {"object": {_OBJECT: _lower(file.types)}}
 
     def relation(found: re.Match[str]) -> str:
@@ -168,13 +170,13 @@ def _parsed(query: str, file: ContractFile, tables: Tables) -> tuple[str, str]:
             return f"{table.db}.{table.name} is written bare", f"write {{{table.db}.{table.name}}}"
     try:
         qualify(tree, schema=dict(schema), dialect=DIALECTS[0], quote_identifiers=False)
-    except (OptimizeError, RecursionError) as error:
+    except (SqlglotError, RecursionError) as error:
         return _bare(str(error).splitlines()[0]), "name columns of the tables that it reads"
     return "", ""
 
 
 def _lower(columns: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): type_ or "varchar" for name, type_ in columns.items()}
+    return {name.lower(): type_ or "varchar" for name, type_ in columns.items() if name}
 
 
 def _bare(message: str) -> str:

@@ -105,9 +105,11 @@ def _most_telling(error: ValidationError) -> ValidationError:
             key=lambda errors: (min(len(e.absolute_path) for e in errors), -len(errors)),
         )
         if len(branches) > 1 and all(
-            e.validator == "type" for errors in branches.values() for e in errors
+            e.validator == "type" and e.absolute_path == error.absolute_path
+            for errors in branches.values()
+            for e in errors
         ):
-            return error
+            return error  # of none of the kinds that it could be
         error = nearest[0]
     return error
 
