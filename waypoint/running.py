@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,9 +23,11 @@ from ingestion.sources import FOLDER_KINDS
 from waypoint.building import Built, Progress, build
 from waypoint.clock import advanced, now, parse_time, read_clock, store_clock
 from waypoint.connecting import connected_sources, is_simulated
+from waypoint.contracts.model import Contract
 from waypoint.errors import UnusableInput
 from waypoint.project import Project
 from waypoint.publishing import Published, publish
+from waypoint.quality.running import QualityRun, chosen_tables, refuse_where_impossible, run_suites
 from waypoint.rejections import Rejection, read_rejections
 from waypoint.status import Status, read_status
 from waypoint.warehouse import EMBEDDED
@@ -40,6 +42,7 @@ class Options:
     seed: int | None = None
     full_refresh: bool = False
     skip_page: bool = False
+    quality: str = "none"  # or "critical", "all": whose suites of expectations are run
 
 
 @dataclass
@@ -58,13 +61,15 @@ class Summary:
     published: Published | None = None
     page: Path | None = None
     page_problems: tuple[str, ...] = ()
+    quality: QualityRun | None = None
     status: Status | None = None
     rows_before: Mapping[str, int] = field(default_factory=dict)  # by table, as published before
     seconds: dict[str, float] = field(default_factory=dict)  # by step
 
     @property
     def succeeded(self) -> bool:
-        return not self.failed_sources and self.built is not None and not self.built.failures
+        whole = not self.failed_sources and self.built is not None and not self.built.failures
+        return whole and (self.quality is None or self.quality.succeeded)
 
     @property
     def drift(self) -> list[str]:
@@ -91,6 +96,9 @@ def run(project: Project, options: Options, watch: Watch) -> Summary:
         Unavailable: a lock, a server of the simulated sources, or room on the disk is missing.
         WaypointError: a step failed that the following ones need.
     """
+    expected = chosen_tables(project, options.quality)
+    if expected:
+        refuse_where_impossible(project)
     summary = Summary(rows_before=_published_rows(project))
     steps = _Steps(project, options, watch, summary)
     steps.fetch()
@@ -103,6 +111,8 @@ def run(project: Project, options: Options, watch: Watch) -> Summary:
             summary.status = read_status(project)
             if not options.skip_page and summary.published is not None:
                 steps.page(summary.status)
+        if expected and summary.published is not None:
+            steps.quality(expected)
     _begun_file(project).unlink(missing_ok=True)
     return summary
 
@@ -243,6 +253,15 @@ class _Steps:
             )
         self.summary.page = rendered.path
         self.summary.page_problems = rendered.problems
+
+    def quality(self, contracts: Sequence[Contract]) -> None:
+        """Hold what was published against the suites of some tables."""
+        with self.timed("quality"):
+            self.summary.quality = run_suites(
+                self.project,
+                contracts,
+                watch=lambda table, done, total: self.watch.update(table, done, total),
+            )
 
 
 # An --advance that was killed goes to the same time when it is run again, not a step further.

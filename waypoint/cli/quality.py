@@ -91,21 +91,13 @@ def run(
 def _chosen(
     project: Project, critical: bool, everything: bool, select: list[str]
 ) -> list[Contract]:
-    from waypoint.quality.running import CRITICAL, critical_tables, selected_tables
+    from waypoint.quality.running import ALL, CRITICAL, chosen_tables, selected_tables
 
     if critical + everything + bool(select) > 1:
         raise UnusableInput("--critical, --all and --select exclude each other; give one of them")
     if select:
         return selected_tables(project, select)
-    if not critical:
-        return project.contracts.tables
-    chosen = critical_tables(project)
-    if not chosen:
-        raise UnusableInput(
-            f"no contract of a table is tagged {CRITICAL}",
-            hint=f"write `tags: [{CRITICAL}]` into some, or look at all with --all",
-        )
-    return chosen
+    return chosen_tables(project, CRITICAL if critical else ALL)
 
 
 def print_quality(found: QualityRun, console: Console) -> None:
@@ -127,6 +119,13 @@ def print_quality(found: QualityRun, console: Console) -> None:
             table.owner,
         )
     console.print(shown)
+    print_findings(found, console)
+    console.print(f"cost: {found.seconds:.1f} s, {found.cpu_seconds:.1f} s of CPU")
+    console.print(f"data docs: {found.data_docs.as_uri()}", markup=False)
+
+
+def print_findings(found: QualityRun, console: Console) -> None:
+    """What is not as expected, errors first, and the counts."""
     for mark, severity in (("✗", "error"), ("!", "warning")):
         for table in found.tables:
             for finding in table.findings:
@@ -140,8 +139,6 @@ def print_quality(found: QualityRun, console: Console) -> None:
         f"{sum(table.warnings for table in found.tables)} warned, "
         f"as of {found.as_of:%Y-%m-%d %H:%M} UTC"
     )
-    console.print(f"cost: {found.seconds:.1f} s, {found.cpu_seconds:.1f} s of CPU")
-    console.print(f"data docs: {found.data_docs.as_uri()}", markup=False)
 
 
 def quality_document(found: QualityRun) -> dict[str, Any]:

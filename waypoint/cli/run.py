@@ -10,6 +10,7 @@ import typer
 from waypoint.cli.build import built_document
 from waypoint.cli.invocation import invocation
 from waypoint.cli.output import answer, print_json, progress, remarks
+from waypoint.cli.quality import print_findings, quality_document
 from waypoint.errors import Exit
 
 if TYPE_CHECKING:
@@ -41,6 +42,13 @@ def run(
     skip_page: Annotated[
         bool, typer.Option("--skip-page", help="Leave the page as it is.")
     ] = False,
+    quality: Annotated[
+        str,
+        typer.Option(
+            metavar="[critical|all|none]",
+            help="Run Great Expectations' suites on these tables at the end.",
+        ),
+    ] = "none",
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
 ) -> None:
     """Bring everything up to date: read the sources, load, build, test, publish, write the page.
@@ -63,7 +71,7 @@ def run(
     from waypoint.running import run as run_everything
 
     shared = invocation(context)
-    options = Options(as_of, advance, seed, full_refresh, skip_page)
+    options = Options(as_of, advance, seed, full_refresh, skip_page, quality)
     with changing_state(shared.project, "waypoint run"), progress(shared.quiet) as display:
         summary = run_everything(shared.project, options, _Watch(display, shared.quiet))
     if as_json:
@@ -169,6 +177,9 @@ def _print_remarks(summary: Summary, console: Console) -> None:
             console.print(problem, markup=False)
         if summary.built.failures:
             console.print("nothing was published; readers keep the copy that they have")
+    if summary.quality:
+        print_findings(summary.quality, console)
+        console.print(f"data docs: {summary.quality.data_docs.as_uri()}", markup=False)
     for problem in summary.page_problems:
         console.print(f"page: {problem}", markup=False)
 
@@ -195,5 +206,6 @@ def _document(summary: Summary) -> dict[str, Any]:
         "warehouse": status.get("warehouse"),
         "page": status.get("page"),
         "page_problems": list(summary.page_problems),
+        "quality": quality_document(summary.quality) if summary.quality else None,
         "seconds": {step: round(took, 3) for step, took in summary.seconds.items()},
     }

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from waypoint.contracts.model import Contract
 from waypoint.errors import UnusableInput
 from waypoint.project import Project
 from waypoint.quality.batches import ROWS, newest_rows
-from waypoint.warehouse import EMBEDDED, NothingPublished, published, reading
+from waypoint.warehouse import EMBEDDED, NothingPublished, first_line, published, reading
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: The tag of the contracts whose tables are looked at in every scheduled run.
 CRITICAL = "critical"
+ALL, NONE = "all", "none"
+CHOICES = (CRITICAL, ALL, NONE)
 
 _PERSONAL = "pii"
 _SHOWN_VALUES = 5  # unexpected values that a result keeps, of tables without personal data
@@ -77,9 +80,25 @@ class QualityRun:
         return not any(table.errors for table in self.tables)
 
 
-def critical_tables(project: Project) -> list[Contract]:
-    """The contracts of tables that are tagged as critical."""
-    return [contract for contract in project.contracts.tables if CRITICAL in contract.tags]
+def chosen_tables(project: Project, which: str) -> list[Contract]:
+    """The contracts of all tables, of those tagged as critical, or of none.
+
+    Raises:
+        UnusableInput: `which` is none of these words, or no table is critical.
+    """
+    if which not in CHOICES:
+        raise UnusableInput(f"quality {which!r}: expected one of {', '.join(CHOICES)}")
+    if which == NONE:
+        return []
+    if which == ALL:
+        return project.contracts.tables
+    chosen = [contract for contract in project.contracts.tables if CRITICAL in contract.tags]
+    if not chosen:
+        raise UnusableInput(
+            f"no contract of a table is tagged {CRITICAL}",
+            hint=f"write `tags: [{CRITICAL}]` into some, or look at all tables",
+        )
+    return chosen
 
 
 def selected_tables(project: Project, names: Iterable[str]) -> list[Contract]:
@@ -120,11 +139,7 @@ def run_suites(
         Unavailable: another process writes to the warehouse.
     """
     wall, cpu = time.monotonic(), time.process_time()
-    if project.target != EMBEDDED:
-        raise UnusableInput(
-            f"target {project.target}: the suites are run on the embedded warehouse only",
-            hint="elsewhere, the tests of `waypoint build` check the same rules in the warehouse",
-        )
+    refuse_where_impossible(project)
     chosen = list(contracts)
     as_of = now(project)
     from waypoint.quality.data_docs import write_data_docs
@@ -145,6 +160,21 @@ def run_suites(
         seconds=time.monotonic() - wall,
         cpu_seconds=time.process_time() - cpu,
     )
+
+
+def refuse_where_impossible(project: Project) -> None:
+    """Say at once what would come to light late.
+
+    Raises:
+        UnusableInput: Great Expectations is not installed, or the target is another warehouse.
+    """
+    if project.target != EMBEDDED:
+        raise UnusableInput(
+            f"target {project.target}: the suites are run on the embedded warehouse only",
+            hint="elsewhere, the tests of `waypoint build` check the same rules in the warehouse",
+        )
+    if find_spec("great_expectations") is None:
+        raise UnusableInput("Great Expectations is not installed", hint="`make setup` installs it")
 
 
 def _opened(project: Project, built: bool) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
@@ -185,13 +215,9 @@ class _Suites:
     """Great Expectations, with the suites and results of one run."""
 
     def __init__(self, as_of: datetime) -> None:
-        try:
-            import great_expectations
-            from great_expectations.data_context.types.base import ProgressBarsConfig
-        except ImportError:
-            raise UnusableInput(
-                "Great Expectations is not installed", hint="`make setup` installs it"
-            ) from None
+        import great_expectations
+        from great_expectations.data_context.types.base import ProgressBarsConfig
+
         import waypoint.quality.row_queries  # noqa: F401  (registers what it defines)
 
         self._gx = great_expectations
@@ -258,4 +284,4 @@ def _detail(found: Mapping[str, Any], trouble: Mapping[str, Any]) -> str:
         for part in (trouble, *(p for p in trouble.values() if isinstance(p, dict)))
         if isinstance(part, Mapping) and part.get("exception_message")
     ]
-    return messages[0] if messages else "nothing was found"
+    return first_line(messages[0]) if messages else "nothing was found"
