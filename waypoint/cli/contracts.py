@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from waypoint.cli import contracts_gate, contracts_import, contracts_lint
+from waypoint.cli import contracts_gate, contracts_import, contracts_lint, contracts_mutate
 from waypoint.cli.invocation import invocation
 from waypoint.cli.output import print_json, remarks
 
@@ -57,4 +57,5 @@ def render(
 contracts.command()(contracts_lint.lint)
 contracts.command()(contracts_gate.check)
 contracts.command()(contracts_gate.notify)
+contracts.command()(contracts_mutate.mutate)
 contracts.add_typer(contracts_import.drafting, name="import")
