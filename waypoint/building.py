@@ -154,6 +154,18 @@ def build(
     return built
 
 
+def compile_project(
+    project: Project, watch: Callable[[Progress], None] = lambda _progress: None
+) -> None:
+    """Run `dbt compile`: the manifest and the SQL of every model, nothing is built.
+
+    Raises:
+        DbtFailed: the project does not compile.
+        Unavailable: another process holds the warehouse.
+    """
+    _run_dbt(project, ["compile"], watch)
+
+
 def last_build(project: Project) -> LastBuild | None:
     """The last build, or None where none ran to its end."""
     try:

@@ -32,6 +32,7 @@ COMMANDS = {
     "query": "waypoint.cli.query:query",
     "quality": "waypoint.cli.quality:quality",
     "contracts": "waypoint.cli.contracts:contracts",
+    "lineage": "waypoint.cli.lineage:lineage",
 }
 
 _EXIT_CODES = """\

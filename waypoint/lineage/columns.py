@@ -142,7 +142,9 @@ class _Tracer:
         outputs: dict[str, Refs] = {}
         deciding = frozenset().union(*(self._refs(c, scope) for c in _row_clauses(select)))
         for item in select.selects:
-            outputs[item.alias_or_name.lower()] = self._refs(item, scope)
+            name = item.alias_or_name.lower()
+            # a star that is left is one of tables whose columns nobody knows
+            outputs[name] = self._starred(scope) if item.is_star else self._refs(item, scope)
         if select.args.get("distinct"):
             deciding = deciding.union(*outputs.values())
         tables = {_name(source) for source in self._used_sources(scope, exp.Table)}
@@ -171,13 +173,22 @@ class _Tracer:
                     refs |= frozenset().union(*self.query(nested).outputs.values())
         return frozenset(refs)
 
+    def _starred(self, scope: Scope) -> Refs:
+        tables = {_name(source) for source in self._used_sources(scope, exp.Table)}
+        nested = (self.query(s).outputs.get("*", _NONE) for s in self._used_sources(scope, Scope))
+        return frozenset(ColumnRef(table, "*") for table in tables).union(*nested)
+
     def _column(self, column: exp.Column, scope: Scope) -> Refs:
         source = _source(column.table, scope)
         name = column.name.lower()
+        if source is None and not column.table and len(scope.selected_sources) == 1:
+            ((_, source),) = scope.selected_sources.values()
         if isinstance(source, Scope):
             if source.is_udtf or not isinstance(source.expression, exp.Query):
                 return self._refs(source.expression, scope)
-            return self.query(source).outputs.get(name, _NONE)
+            outputs = self.query(source).outputs
+            passed_on = (ColumnRef(ref.table, name) for ref in outputs.get("*", _NONE))
+            return outputs.get(name, frozenset(passed_on))
         if isinstance(source, exp.Table):
             if isinstance(source.this, exp.Func):  # a table function: made of its arguments
                 return self._refs(source.this, scope)

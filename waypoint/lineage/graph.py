@@ -191,7 +191,11 @@ class LineageGraph:
         """The lineage of one query; the same query over the same columns is traced once."""
         text = sql.lower()
         # the tables that it can read are those that it names
-        named = {n: found for n, found in self._columns.items() if n.split(".")[-1] in text}
+        named = {
+            name: columns
+            for name, columns in self._columns.items()
+            if columns and name.split(".")[-1] in text
+        }
         key = (sql, self.dialect, tuple(named.items()))
         if key not in _TRACED:
             remembered = self._memory.recall(key) if self._memory else None
@@ -291,7 +295,7 @@ class LineageGraph:
         """
         start = frozenset(changed)
         whole = {t for t in {ref.table for ref in start} if start >= self.columns_of(t)}
-        carried = self._carried_from(start)
+        carried = self.carried_from(start)
         rows: set[str] = set()
         queue = [*whole]
         for ref in start | carried:
@@ -315,7 +319,8 @@ class LineageGraph:
             ),
         )
 
-    def _carried_from(self, start: frozenset[ColumnRef]) -> frozenset[ColumnRef]:
+    def carried_from(self, start: frozenset[ColumnRef]) -> frozenset[ColumnRef]:
+        """The columns, anywhere downstream, whose values are made of some columns."""
         found: set[ColumnRef] = set()
         queue = list(start)
         while queue:

@@ -1,0 +1,150 @@
+"""`waypoint lineage ...`: what breaks if this changes, and what is this made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from waypoint.cli.invocation import Invocation, invocation
+from waypoint.cli.output import answer, print_json, remarks
+from waypoint.errors import UnusableInput
+
+if TYPE_CHECKING:
+    from waypoint.lineage.answers import Answer
+    from waypoint.lineage.graph import LineageGraph
+
+lineage = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Follow data from source to dashboard, down to the column.",
+)
+
+_Manifest = Annotated[
+    Path | None,
+    typer.Option(
+        help=r"dbt's compiled manifest. \[default: the project's; it is compiled if there is none]",
+        metavar="FILE",
+    ),
+]
+_Json = Annotated[bool, typer.Option("--json", help="The answer as JSON.")]
+_Picture = Annotated[
+    Path | None,
+    typer.Option(help="Draw the answer, too: a file .svg, or .mmd for Mermaid.", metavar="FILE"),
+]
+
+
+@lineage.callback()
+def family() -> None:
+    """Follow data from source to dashboard, down to the column."""
+
+
+@lineage.command()
+def impact(
+    context: typer.Context,
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            help="Tables or columns: schema.table, schema.table.column; the schema can be left out"
+            " where the table's name is its own.",
+            metavar="TABLE[.COLUMN]...",
+        ),
+    ],
+    manifest: _Manifest = None,
+    picture: _Picture = None,
+    as_json: _Json = False,
+) -> None:
+    """Say what breaks if this changes: every table, column, dashboard and model downstream.
+
+    A table carries a value where one of its columns is made of the changed ones. Its rows are
+    decided by columns that it filters, joins or groups by; rows that come and go do so in every
+    table that reads them. Nothing is run: the answer comes from the compiled SQL.
+
+    \b
+    Examples:
+      waypoint lineage impact raw.stripe_charges
+      waypoint lineage impact raw.stripe_charges.amount --picture impact.svg
+      waypoint lineage impact stg_orders.status stg_orders.user_id --json
+    """
+    from waypoint.lineage.answers import impact as reached
+
+    shared = invocation(context)
+    graph = _graph(shared, manifest)
+    with remarks(shared.quiet).status("following columns"):
+        found = reached(graph, names)
+    _tell(found, picture, as_json, shared)
+
+
+@lineage.command()
+def upstream(
+    context: typer.Context,
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            help="Exposures by name or label, tables or columns.",
+            metavar="EXPOSURE|TABLE[.COLUMN]...",
+        ),
+    ],
+    manifest: _Manifest = None,
+    picture: _Picture = None,
+    as_json: _Json = False,
+) -> None:
+    """Say what this is made of: every table and column upstream, back to the sources.
+
+    \b
+    Examples:
+      waypoint lineage upstream "Revenue Overview"
+      waypoint lineage upstream marts.revenue_by_day.buyers
+      waypoint lineage upstream churn_prediction --picture churn.svg
+    """
+    from waypoint.lineage.answers import upstream as made_of
+
+    shared = invocation(context)
+    graph = _graph(shared, manifest)
+    with remarks(shared.quiet).status("following columns"):
+        found = made_of(graph, names)
+    _tell(found, picture, as_json, shared)
+
+
+def _graph(shared: Invocation, manifest: Path | None) -> LineageGraph:
+    from waypoint.lineage.finding import changed_since_compiled, graph_of
+    from waypoint.lineage.graph import LineageGraph
+
+    if manifest is not None:
+        return LineageGraph.read(manifest, lenient=True)
+    console = remarks(shared.quiet)
+    with console.status("reading the manifest"):
+        graph = graph_of(shared.project)
+    changed = changed_since_compiled(shared.project)
+    if changed is not None:
+        name = changed.relative_to(shared.project.root)
+        console.print(f"{name} was changed since the project was compiled: `dbt compile`")
+    return graph
+
+
+def _tell(found: Answer, picture: Path | None, as_json: bool, shared: Invocation) -> None:
+    if picture is not None:
+        _draw(found, picture)
+        remarks(shared.quiet).print(f"wrote {picture}", markup=False)
+    if as_json:
+        print_json(found.document())
+        return
+    from waypoint.lineage.telling import print_answer
+
+    print_answer(found, answer())
+
+
+def _draw(found: Answer, picture: Path) -> None:
+    from waypoint.lineage.drawing import mermaid, svg
+
+    kinds = {".svg": svg, ".mmd": mermaid}
+    if picture.suffix not in kinds:
+        raise UnusableInput(
+            f"--picture {picture}: not a kind of picture that can be drawn",
+            hint=f"end the name in {' or '.join(kinds)}",
+        )
+    try:
+        picture.write_text(kinds[picture.suffix](found), encoding="utf-8")
+    except OSError as error:
+        raise UnusableInput(f"--picture {picture}: {error.strerror}") from None
