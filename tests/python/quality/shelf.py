@@ -35,7 +35,7 @@ schema:
       - {name: loan_id, logicalType: integer, physicalType: bigint, primaryKey: true,
          required: true, description: The loan's number.}
       - {name: shelfmark, logicalType: string, physicalType: varchar, required: true,
-         description: Which book., logicalTypeOptions: {pattern: '[A-Z] [0-9]{1,3}'}}
+         description: Which book., logicalTypeOptions: {pattern: '^[A-Z] [0-9]{1,3}$'}}
       - {name: state, logicalType: string, physicalType: varchar, required: true,
          description: Where the book is., quality: [{metric: invalidValues,
          arguments: {validValues: [lent, returned]}, mustBe: 0}]}
@@ -74,9 +74,21 @@ schema:
     dataGranularityDescription: One row per loan and renewal.
     properties:
       - {name: loan_id, logicalType: integer, physicalType: bigint, primaryKey: true,
-         primaryKeyPosition: 1, required: true, description: The loan's number.}
+         primaryKeyPosition: 1, required: true, description: The loan's number.,
+         relationships: [{to: loans.loan_id}]}
       - {name: renewal, logicalType: integer, physicalType: bigint, primaryKey: true,
          primaryKeyPosition: 2, required: true, description: Which one it is.}
+      - {name: slip, logicalType: string, physicalType: varchar, unique: true,
+         description: The slip that says so.}
+    quality:
+      - name: renewals_are_of_lent_books
+        description: A book that came back cannot be kept longer.
+        type: sql
+        query: >-
+          select count(*) from {object} as renewals inner join {marts.loans} as loans
+          on loans.loan_id = renewals.loan_id where loans.returned_date is not null
+        mustBe: 0
+        severity: error
 """
 
 TABLES = """
@@ -94,7 +106,11 @@ select
     timestamp '2026-03-02 11:00:00' - to_milliseconds(range) as loaded_at
 from range(200);
 create table marts.renewals as
-select cast(range // 2 as bigint) as loan_id, cast(range % 2 as bigint) as renewal from range(20);
+select
+    cast(range - range % 2 as bigint) as loan_id,
+    cast(range % 2 as bigint) as renewal,
+    'slip ' || range as slip
+from range(20);
 """
 
 

@@ -34,12 +34,13 @@ def test_each_broken_rule_is_found_under_its_own_name(shelf: Shelf) -> None:
             for loan, change in enumerate(broken.values())
         ),
         "insert into marts.loans select * from marts.loans where loan_id = 100",
-        "insert into marts.renewals values (3, 1)",
+        "insert into marts.renewals values (2, 1, 'slip 4')",
     )
     assert shelf.findings() == {
         **{f"marts.loans.{rule}": "error" for rule in broken},
         "marts.loans.loan_id_is_unique": "error",
         "marts.renewals.loan_id_and_renewal_is_unique": "error",
+        "marts.renewals.slip_is_unique": "error",
     }
 
 
