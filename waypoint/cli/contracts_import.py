@@ -268,16 +268,18 @@ def dbt(
         force=force,
         dry_run=dry_run,
     )
-    _tell(project, import_dbt(project, request), as_json)
+    _tell(project, import_dbt(project, request), as_json, builds="waypoint build")
 
 
-def _tell(project: Project, imported: Imported, as_json: bool) -> None:
+def _tell(
+    project: Project, imported: Imported, as_json: bool, builds: str = "waypoint run  "
+) -> None:
     """Say what was written, what is open, and what to do next."""
 
     def short_name(path: Path) -> str:
         return str(path.relative_to(project.root) if path.is_relative_to(project.root) else path)
 
-    steps = _next_steps(imported)
+    steps = _next_steps(imported, builds)
     if as_json:
         print_json(
             {
@@ -312,7 +314,7 @@ def _tell(project: Project, imported: Imported, as_json: bool) -> None:
         console.print(f"  {number}. {step}", markup=False)
 
 
-def _next_steps(imported: Imported) -> list[str]:
+def _next_steps(imported: Imported, builds: str) -> list[str]:
     count = sum(len(questions) for questions in imported.todos.values())
     steps = []
     if imported.dry_run:
@@ -325,5 +327,5 @@ def _next_steps(imported: Imported) -> list[str]:
         *steps,
         "waypoint contracts lint      says what is still open",
         "waypoint contracts render    derives dbt's files from them",
-        "waypoint run                 (or build) and see its rows and its rules",
+        f"{builds}               builds and checks the tables",
     ]

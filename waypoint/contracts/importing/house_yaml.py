@@ -8,7 +8,9 @@ import yaml
 
 _WIDTH = 88  # a line may go past it by the length of a word
 #: Longer texts are folded onto lines of their own; with its key and indentation, such a text fits.
+#: What needs quotes would be broken within them.
 _LONGEST_ON_A_LINE = 76
+_LONGEST_IN_QUOTES = 60
 
 
 class OneLine(list[Any]):
@@ -34,7 +36,8 @@ class _Dumper(yaml.SafeDumper):
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
     words = " ".join(value.split())
-    folds = len(value) > _LONGEST_ON_A_LINE and words == value
+    longest = _LONGEST_IN_QUOTES if ": " in value or " #" in value else _LONGEST_ON_A_LINE
+    folds = len(value) > longest and words == value
     style = ">" if folds else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
