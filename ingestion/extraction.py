@@ -17,7 +17,8 @@ class Source:
     """One entry of `ingestion/sources.yml`, with `${VARIABLES}` filled in from the environment.
 
     `settings` is what stands under the entry; what it may hold depends on `kind`. `connected` is
-    false where a variable that the entry needs is not set: the source is then left out.
+    false where a variable that the entry needs is not set: the source is then left out. `schedule`
+    says when a scheduler reads it: a cron expression or `@hourly`, `@daily` ..; None on request only.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Source:
     settings: Mapping[str, Any]
     connected: bool = True
     missing: tuple[str, ...] = ()  # the variables that are not set
+    schedule: str | None = None
 
 
 @dataclass(frozen=True)

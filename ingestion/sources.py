@@ -19,6 +19,13 @@ from waypoint.project import Project
 #: Kinds that read a folder; where an entry names none, it is `<inbox>/<name of the source>`.
 FOLDER_KINDS = frozenset({"files", "dumps"})
 
+#: What stands for a cron expression.
+PRESETS = ("@hourly", "@daily", "@weekly", "@monthly")
+
+#: What an entry may say whatever its kind; the rest are settings of the kind.
+_NOT_SETTINGS = ("kind", "schedule")
+
+_CRON = re.compile(r"[\d*/,-]+ [\d*/,-]+ [\d*/,-]+ [\w*/,-]+ [\w*/,-]+")
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
 
@@ -63,7 +70,9 @@ def _source(
         )
     missing: list[str] = []
     settings = {
-        key: _filled(value, environment, missing) for key, value in entry.items() if key != "kind"
+        key: _filled(value, environment, missing)
+        for key, value in entry.items()
+        if key not in _NOT_SETTINGS
     }
     if kind in FOLDER_KINDS and not missing:
         settings[OWN] = not settings.get("folder")
@@ -75,6 +84,21 @@ def _source(
         settings=settings,
         connected=not missing,
         missing=tuple(dict.fromkeys(missing)),
+        schedule=_schedule(path, name, entry.get("schedule")),
+    )
+
+
+def _schedule(path: Path, name: str, schedule: Any) -> str | None:
+    """When a scheduler reads the source, None: on request only."""
+    if schedule is None:
+        return None
+    if isinstance(schedule, str) and (
+        schedule in PRESETS or _CRON.fullmatch(" ".join(schedule.split()))
+    ):
+        return " ".join(schedule.split())
+    raise UnusableInput(
+        f"{path}, {name}: schedule {schedule!r} is none",
+        hint=f"a cron expression (minute hour day month weekday), or {', '.join(PRESETS)}",
     )
 
 

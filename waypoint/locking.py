@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from waypoint.errors import Unavailable
 from waypoint.project import Project
+
+#: How long a command waits for the right to change the state, in seconds; it does not unless set.
+PATIENCE_VARIABLE = "WAYPOINT_PATIENCE"
+
+_POLL = 0.2  # seconds
 
 
 class StateLocked(Unavailable):
@@ -31,21 +38,87 @@ def changing_state(project: Project, work: str) -> Iterator[None]:
     Raises:
         StateLocked: another process holds it.
     """
-    path = lock_file(project)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise StateLocked(
-                f"{project.state} is being changed by {holder}",
-                hint="wait until it has ended and run the same command again, or set WAYPOINT_STATE"
-                " to a folder of your own",
-            ) from None
+    with _locked(lock_file(project), fcntl.LOCK_EX, _patience()) as file:
+        if file is None:
+            raise _said(project, lock_file(project))
+        with _named(file, work):
+            yield
+
+
+@contextmanager
+def sharing_state(project: Project, work: str, patience: float) -> Iterator[None]:
+    """Change the state together with others that share it, while no command has it for itself.
+
+    For those who see by themselves that no two of them do the same: the tasks of a scheduler. A
+    command that wants the state for itself is refused meanwhile.
+
+    Raises:
+        StateLocked: a command has held it for longer than `patience` seconds.
+    """
+    with _locked(lock_file(project), fcntl.LOCK_SH, patience) as file:
+        if file is None:
+            raise _said(project, lock_file(project))
         file.truncate(0)
         file.write(f"{work} (pid {os.getpid()})\n")
         file.flush()
         yield
-        file.truncate(0)
+
+
+@contextmanager
+def writing_alone(project: Project, work: str, patience: float) -> Iterator[None]:
+    """Be the one of those who share the state that opens the embedded warehouse.
+
+    Raises:
+        StateLocked: another has had it for longer than `patience` seconds.
+    """
+    path = project.state / "warehouse.lock"
+    with _locked(path, fcntl.LOCK_EX, patience) as file:
+        if file is None:
+            raise _said(project, path)
+        with _named(file, work):
+            yield
+
+
+def _patience() -> float:
+    try:
+        return float(os.environ.get(PATIENCE_VARIABLE) or 0)
+    except ValueError:
+        return 0.0
+
+
+@contextmanager
+def _locked(path: Path, kind: int, patience: float) -> Iterator[IO[str] | None]:
+    """The file, locked; None where another has held it for longer than `patience` seconds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + patience
+    with path.open("a+", encoding="utf-8") as file:
+        while True:
+            try:
+                fcntl.flock(file, kind | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    yield None
+                    return
+                time.sleep(_POLL)
+                continue
+            yield file
+            return
+
+
+@contextmanager
+def _named(file: IO[str], work: str) -> Iterator[None]:
+    """Say in the locked file who holds it."""
+    file.truncate(0)
+    file.write(f"{work} (pid {os.getpid()})\n")
+    file.flush()
+    yield
+    file.truncate(0)
+
+
+def _said(project: Project, path: Path) -> StateLocked:
+    holder = path.read_text(encoding="utf-8").strip() or "another process"
+    return StateLocked(
+        f"{project.state} is being changed by {holder}",
+        hint="wait until it has ended and run the same command again, or set WAYPOINT_STATE"
+        " to a folder of your own",
+    )

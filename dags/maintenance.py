@@ -1,0 +1,5 @@
+"""Airflow's DAG `maintenance`."""
+
+from waypoint.orchestration.dags import maintenance_dag
+
+dag = maintenance_dag(__file__)

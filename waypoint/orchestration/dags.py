@@ -1,0 +1,251 @@
+"""The DAGs of a project. A file below `dags/` calls one of these functions and keeps what it gives.
+
+| DAG | runs |
+|---|---|
+| `simulate` | hourly, where sources are simulated: what happened since |
+| `ingest_<source>` | as sources.yml says: read, land, load |
+| `hourly` | every hour: freshness gates, then staging and marts |
+| `daily` | at 02:00 UTC: features, then full checks |
+| `publish` | whenever a build ended without failures |
+| `maintenance` | weekly |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference
+from airflow.sdk.definitions.asset import AssetAny
+
+from ingestion.extraction import Source
+from ingestion.sources import read_sources
+from waypoint.connecting import is_simulated
+from waypoint.contracts.model import RAW
+from waypoint.orchestration.assets import built_asset, published_asset
+from waypoint.orchestration.freshness import tables_of
+from waypoint.orchestration.graph import (
+    WAREHOUSE_POOL,
+    Part,
+    Rendered,
+    daily,
+    hourly,
+    manifest_file,
+    render,
+)
+from waypoint.orchestration.manifest import read_manifest
+from waypoint.orchestration.operators import (
+    CommandOperator,
+    FinishedOperator,
+    IngestOperator,
+    LoadOperator,
+    PublishOperator,
+    SimulateOperator,
+    tell_of_delay,
+    tell_of_failure,
+)
+from waypoint.project import Project
+from waypoint.warehouse import EMBEDDED
+
+RETRIES = 2
+RETRY_DELAY = timedelta(minutes=5)
+
+#: Sources are read at the full hour, and what they brought is built a quarter of an hour later.
+HOURLY = "15 * * * *"
+DAILY = "0 2 * * *"
+WEEKLY = "0 4 * * 0"
+
+_BEGINNING = datetime(2024, 1, 1)
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_SHORTEST_DEADLINE = timedelta(minutes=15)
+
+
+def ingestion_dags(here: str | Path) -> dict[str, DAG]:
+    """A DAG for each source of sources.yml, and one that plays them where they are simulated."""
+    project = _project(here)
+    dags = {}
+    for source in read_sources(project):
+        dag = _ingestion(project, source)
+        dags[dag.dag_id] = dag
+    if project.scenario_dir.is_dir() and is_simulated(project):
+        dags["simulate"] = _simulation(project)
+    return dags
+
+
+def hourly_dag(here: str | Path) -> DAG:
+    """Freshness gates → staging → marts → whoever shows them."""
+    project = _project(here)
+    part = Part.of(read_manifest(manifest_file(project)), hourly)
+    dag = _dag(
+        project, "hourly", HOURLY, part.tables, _HOUR, "Gates, then staging and marts, every hour."
+    )
+    rendered = render(project, part, dag)
+    _finish(project, dag, rendered, "marts")
+    return dag
+
+
+def daily_dag(here: str | Path) -> DAG:
+    """The features, and the full checks of everything."""
+    project = _project(here)
+    part = Part.of(read_manifest(manifest_file(project)), daily)
+    dag = _dag(
+        project, "daily", DAILY, part.tables, _DAY, "Features and full checks, at 02:00 UTC."
+    )
+    if part.tables:
+        _finish(project, dag, render(project, part, dag), "features")
+    for task_id, arguments in _checks():
+        CommandOperator(
+            task_id=task_id,
+            dag=dag,
+            root=str(project.root),
+            arguments=arguments,
+            trigger_rule="all_done",
+            doc_md=f"`waypoint {' '.join(arguments)}`",
+        )
+    return dag
+
+
+def publish_dag(here: str | Path) -> DAG | None:
+    """The published copy, after each build without failures; None where readers need none."""
+    project = _project(here)
+    if project.target != EMBEDDED:
+        return None
+    built = AssetAny(built_asset(project, "marts"), built_asset(project, "features"))
+    dag = _dag(project, "publish", built, (), None, "A copy for readers, and the page.")
+    PublishOperator(
+        task_id="publish",
+        dag=dag,
+        root=str(project.root),
+        pool=WAREHOUSE_POOL,
+        outlets=[published_asset(project)],
+    )
+    return dag
+
+
+def maintenance_dag(here: str | Path) -> DAG:
+    """What keeps the warehouse small and its folders tidy."""
+    project = _project(here)
+    dag = _dag(project, "maintenance", WEEKLY, (), None, "Retention, compaction, old files.")
+    CommandOperator(
+        task_id="maintain",
+        dag=dag,
+        root=str(project.root),
+        arguments=["maintain"],
+        pool=WAREHOUSE_POOL,
+        doc_md="`waypoint maintain`",
+    )
+    return dag
+
+
+def _project(here: str | Path) -> Project:
+    return Project.find(Path(here).resolve().parent)
+
+
+def _dag(
+    project: Project,
+    dag_id: str,
+    schedule: Any,
+    tables: Iterable[str],
+    period: timedelta | None,
+    description: str,
+) -> DAG:
+    names = [unique_id.split(".", 2)[-1] for unique_id in tables]
+    return DAG(
+        dag_id,
+        description=description,
+        schedule=schedule,
+        start_date=_BEGINNING,
+        catchup=False,
+        max_active_runs=1,
+        tags=["waypoint"],
+        default_args={
+            "retries": RETRIES,
+            "retry_delay": RETRY_DELAY,
+            "on_failure_callback": tell_of_failure,
+        },
+        deadline=_deadline(project, dag_id, names, period),
+        render_template_as_native_obj=False,
+    )
+
+
+def _deadline(
+    project: Project, dag_id: str, tables: Iterable[str], period: timedelta | None
+) -> DeadlineAlert | None:
+    """By when a run has to end, so that no table gets older than its contract warns of.
+
+    A table is as old as the time between two runs, plus what a run takes.
+    """
+    if period is None:
+        return None
+    contracts = [c for c in project.contracts.tables if c.name in set(tables) and c.freshness]
+    if not contracts:
+        return None
+    left = min(c.freshness.warn_after for c in contracts if c.freshness) - period
+    interval = max(left, _SHORTEST_DEADLINE)
+    return DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=interval,
+        callback=AsyncCallback(
+            tell_of_delay,
+            kwargs={
+                "root": str(project.root),
+                "dag": dag_id,
+                "owner": ", ".join(sorted({c.owner for c in contracts if c.owner})),
+                "minutes": round(interval.total_seconds() / 60),
+                "tables": [contract.full_name for contract in contracts],
+            },
+        ),
+    )
+
+
+def _finish(project: Project, dag: DAG, rendered: Rendered, what: str) -> None:
+    finished = FinishedOperator(
+        task_id="finished",
+        dag=dag,
+        root=str(project.root),
+        built=[task.task_id for task in rendered.built],
+        trigger_rule="all_done",
+        outlets=[built_asset(project, what)],
+        doc_md="Whether what was built may be published.",
+    )
+    rendered.ends >> finished
+
+
+def _ingestion(project: Project, source: Source) -> DAG:
+    tables = [f"{RAW}.{name}" for name in tables_of(project, source.kind, source.settings)]
+    owners = {c.owner for c in project.contracts.tables if c.full_name in tables}
+    dag = _dag(
+        project,
+        f"ingest_{source.name}",
+        source.schedule,
+        tables,
+        _HOUR if source.schedule else None,
+        f"Reads the source {source.name} ({source.kind}).",
+    )
+    root, owner = str(project.root), ", ".join(sorted(owners)) or "airflow"
+    read = IngestOperator(
+        task_id="land", dag=dag, root=root, tables=tables, source=source.name, owner=owner
+    )
+    load = LoadOperator(
+        task_id="load", dag=dag, root=root, tables=tables, owner=owner, pool=WAREHOUSE_POOL
+    )
+    read >> load
+    return dag
+
+
+def _simulation(project: Project) -> DAG:
+    dag = _dag(project, "simulate", "50 * * * *", (), None, "Plays what happened up to now.")
+    SimulateOperator(task_id="play", dag=dag, root=str(project.root), pool=WAREHOUSE_POOL)
+    return dag
+
+
+def _checks() -> list[tuple[str, list[str]]]:
+    """The daily checks of everything: what the command line has of them."""
+    from waypoint.cli.app import COMMANDS
+
+    checks = [("contracts_rendered", ["contracts", "render", "--check"])]
+    if "quality" in COMMANDS:
+        checks.append(("quality", ["quality", "run", "--all"]))
+    return checks

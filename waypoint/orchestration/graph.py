@@ -1,0 +1,327 @@
+"""The nodes of the dbt manifest as tasks: Cosmos reads it and draws the edges, converters of ours
+make the tasks.
+
+A DAG takes a part of the graph: the tables of some schemas, the sources that they read, their
+tests, and the exposures that show them. Task ids are the tables' names (`marts.<table>`), sources
+and their gates included (`raw.<table>`); `tests.<test>` are the tests of several tables that stand
+beside each other, `exposures.<exposure>` the consumers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, TaskGroup
+from cosmos.airflow.graph import build_airflow_graph
+from cosmos.config import ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
+from cosmos.constants import (
+    DbtResourceType,
+    ExecutionMode,
+    LoadMode,
+    SourceRenderingBehavior,
+    TestBehavior,
+    TestIndirectSelection,
+)
+from cosmos.dbt.graph import DbtGraph, DbtNode
+
+from waypoint.contracts.model import ML_FEATURES
+from waypoint.orchestration.assets import table_asset
+from waypoint.orchestration.manifest import BUILT, Manifest, Node
+from waypoint.orchestration.operators import (
+    BuildOperator,
+    FreshnessOperator,
+    GateOperator,
+    TableOperator,
+)
+from waypoint.project import Project
+
+#: The pool of those who open the warehouse: one at a time, where it is a DuckDB file.
+WAREHOUSE_POOL = "waypoint_warehouse"
+
+FRESHNESS_TASK, BUILD_TASK = "freshness", "build"
+
+#: Schemas whose tables are built once a day; all others are built every hour.
+DAILY_SCHEMAS = (ML_FEATURES,)
+
+#: dbt's kinds of nodes, and what Cosmos calls those that it has no word of its own for.
+_EXPOSURE = DbtResourceType("exposure")
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one DAG has of the manifest; every table and test is in one part only."""
+
+    manifest: Manifest
+    tables: Mapping[str, Node]
+    sources: Mapping[str, Node]
+    tests: Mapping[str, Node]
+    exposures: Mapping[str, Node]
+
+    @classmethod
+    def of(cls, manifest: Manifest, has: Callable[[Node], bool]) -> Part:
+        """The tables for which `has` is true, and what belongs to them.
+
+        A test of tables of several parts belongs to the last that is built, which is not the first
+        one's: to the part that has not all of them before it.
+        """
+        tables = {uid: node for uid, node in manifest.tables.items() if has(node)}
+        others = manifest.tables.keys() - tables.keys()
+        before = {p for uid in tables for p in manifest.ancestors(uid)} & others
+        tests = {}
+        for uid, test in manifest.tests.items():
+            read = [p for p in test.parents if p in manifest.tables]
+            if not read:
+                # of sources alone: where what is built first is
+                if not before:
+                    tests[uid] = test
+            elif any(p in tables for p in read) and all(p in tables or p in before for p in read):
+                tests[uid] = test
+        exposures = {
+            uid: exposure
+            for uid, exposure in manifest.exposures.items()
+            if any(p in tables for p in exposure.parents)
+            or (not before and all(p in manifest.sources for p in exposure.parents))
+        }
+        reading = (*tables.values(), *tests.values(), *exposures.values())
+        read_sources = {p for node in reading for p in node.parents if p in manifest.sources}
+        sources = {uid: manifest.sources[uid] for uid in manifest.sources if uid in read_sources}
+        return cls(manifest, tables, sources, tests, exposures)
+
+    @property
+    def node_ids(self) -> set[str]:
+        return {*self.tables, *self.sources, *self.exposures}
+
+    def tests_of(self, table: str) -> dict[str, Node]:
+        """The tests that belong to the task of a table."""
+        home = self.manifest.home
+        return {uid: test for uid, test in self.tests.items() if home.get(uid) == table}
+
+    def tests_apart(self) -> dict[str, Node]:
+        """The tests with a task of their own."""
+        home = self.manifest.home
+        return {uid: t for uid, t in self.tests.items() if home.get(uid) not in self.tables}
+
+
+def hourly(node: Node) -> bool:
+    """Whether a table is built every hour."""
+    return node.schema not in DAILY_SCHEMAS
+
+
+def daily(node: Node) -> bool:
+    """Whether a table is built once a day."""
+    return not hourly(node)
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The tasks of a part: by unique id, those of tables and tests, and the ends of the graph."""
+
+    tasks: Mapping[str, Any]
+    built: Sequence[Any]
+
+    @property
+    def ends(self) -> list[Any]:
+        """What was built and nothing else that was built waits for."""
+        ids = {task.task_id for task in self.built}
+        return [task for task in self.built if not (set(task.downstream_task_ids) & ids)]
+
+
+def render(project: Project, part: Part, dag: DAG) -> Rendered:
+    """Add the tasks of a part to `dag`, with the edges of the manifest.
+
+    gates of the sources → *build* → tables and tests, as they hang on each other → exposures
+    """
+    tasks = _Tasks(project, part, dag)
+    render_config = RenderConfig(
+        load_method=LoadMode.DBT_MANIFEST,
+        test_behavior=TestBehavior.NONE,  # tests belong to tables, or are added below
+        source_rendering_behavior=SourceRenderingBehavior.ALL,
+        node_converters={
+            DbtResourceType.SOURCE: tasks.source,
+            DbtResourceType.SEED: tasks.table,
+            DbtResourceType.MODEL: tasks.table,
+            DbtResourceType.SNAPSHOT: tasks.table,
+            _EXPOSURE: tasks.exposure,
+        },
+    )
+    rendered = build_airflow_graph(
+        nodes=_nodes(project, part, render_config),
+        dag=dag,
+        execution_mode=ExecutionMode.LOCAL,
+        task_args={},
+        test_indirect_selection=TestIndirectSelection.EAGER,
+        dbt_project_name=part.manifest.project,
+        render_config=render_config,
+    )
+    rendered |= tasks.tests_apart(rendered)
+    tasks.building(rendered)
+    built = [rendered[uid] for uid in (*part.tables, *part.tests_apart())]
+    return Rendered(rendered, built)
+
+
+def _nodes(project: Project, part: Part, render_config: RenderConfig) -> dict[str, DbtNode]:
+    graph = DbtGraph(
+        project=ProjectConfig(
+            dbt_project_path=project.root,
+            manifest_path=part.manifest.path,
+            project_name=part.manifest.project,
+        ),
+        render_config=render_config,
+        execution_config=ExecutionConfig(dbt_project_path=project.root),
+        profile_config=ProfileConfig(
+            profile_name=part.manifest.project,
+            target_name=project.target,
+            profiles_yml_filepath=project.root / "profiles.yml",
+        ),
+    )
+    graph.load(method=LoadMode.DBT_MANIFEST, execution_mode=ExecutionMode.LOCAL)
+    wanted = part.node_ids
+    return {uid: node for uid, node in graph.nodes.items() if uid in wanted}
+
+
+class _Tasks:
+    """Makes the tasks of a part, as Cosmos asks for them."""
+
+    def __init__(self, project: Project, part: Part, dag: DAG) -> None:
+        self.project, self.part, self.dag = project, part, dag
+        self.root = str(project.root)
+        self.groups: dict[str, TaskGroup] = {}
+        self.gates: dict[str, str] = {}  # task id: unique id of its source
+        contracts = project.contracts
+        self.promised = {c.full_name for c in contracts.tables if c.freshness}
+
+    def group(self, name: str) -> TaskGroup:
+        if name not in self.groups:
+            self.groups[name] = TaskGroup(group_id=name, dag=self.dag)
+        return self.groups[name]
+
+    def source(self, *, node: DbtNode, **_: Any) -> Any:
+        """The gate of a raw table; a table that promises nothing has none that could close."""
+        known = self.part.sources[node.unique_id]
+        place = {"task_id": known.table, "dag": self.dag, "task_group": self.group(known.schema)}
+        if known.name not in self.promised:
+            return EmptyOperator(**place, doc_md=known.description)
+        gate = GateOperator(
+            **place,
+            root=self.root,
+            tables=[known.name],
+            measured_by=FRESHNESS_TASK,
+            owner=known.owner or "airflow",
+            # how old a table is does not change by waiting; the next run measures again
+            retries=0,
+            doc_md=known.description,
+        )
+        self.gates[gate.task_id] = known.unique_id
+        return gate
+
+    def table(self, *, node: DbtNode, **_: Any) -> Any:
+        """A table, with the tests that belong to it."""
+        known = self.part.tables[node.unique_id]
+        tests = self.part.tests_of(known.unique_id)
+        checked = "".join(f"\n- {test.name}" for test in tests.values())
+        return TableOperator(
+            task_id=known.table,
+            dag=self.dag,
+            task_group=self.group(known.schema),
+            root=self.root,
+            tables=[known.name],
+            nodes={uid: n.selector for uid, n in {known.unique_id: known, **tests}.items()},
+            built_by=BUILD_TASK,
+            owner=known.owner or "airflow",
+            outlets=[table_asset(self.project, known.name)],
+            trigger_rule="all_done" if known.observes else "all_success",
+            doc_md=known.description + (f"\n\nTests:{checked}" if checked else ""),
+        )
+
+    def exposure(self, *, node: DbtNode, **_: Any) -> Any:
+        """Who shows the tables; nothing is to do for them, so nothing is run."""
+        known = self.part.exposures[node.unique_id]
+        return EmptyOperator(
+            task_id=known.name,
+            dag=self.dag,
+            task_group=self.group("exposures"),
+            owner=known.owner or "airflow",
+            doc_md=known.description,
+        )
+
+    def tests_apart(self, tasks: Mapping[str, Any]) -> dict[str, Any]:
+        """The tests of tables that stand beside each other; what comes after all those waits."""
+        manifest, made = self.part.manifest, {}
+        for uid, test in self.part.tests_apart().items():
+            about = [manifest.nodes[p] for p in test.parents]
+            task = TableOperator(
+                task_id=test.name,
+                dag=self.dag,
+                task_group=self.group("tests"),
+                root=self.root,
+                tables=[node.name for node in about],
+                nodes={uid: test.selector},
+                built_by=BUILD_TASK,
+                owner=test.owner or next((n.owner for n in about if n.owner), "airflow"),
+                doc_md=test.description or f"Holds of {', '.join(n.name for n in about)}.",
+            )
+            for parent in test.parents:
+                if parent in tasks:
+                    tasks[parent] >> task
+            guarded = set(manifest.guarded_by.get(uid, ()))
+            for table in guarded & set(self.part.tables):
+                if not manifest.tables[table].observes and not (
+                    guarded & set(manifest.nodes[table].parents)
+                ):
+                    task >> tasks[table]
+            made[uid] = task
+        return made
+
+    def building(self, tasks: Mapping[str, Any]) -> None:
+        """Gates before the one build, and the build before everything that it makes."""
+        part = self.part
+        selected = {uid: node.selector for uid, node in {**part.tables, **part.tests}.items()}
+        build = BuildOperator(
+            task_id=BUILD_TASK,
+            dag=self.dag,
+            root=self.root,
+            selectors=selected,
+            gates=self.gates,
+            behind={source: self._behind(source) for source in self.gates.values()},
+            pool=WAREHOUSE_POOL,
+            trigger_rule="all_done",
+            doc_md="`dbt build` of all that follows, in one process; what came of it is theirs.",
+        )
+        if self.gates:
+            measuring = FreshnessOperator(
+                task_id=FRESHNESS_TASK,
+                dag=self.dag,
+                root=self.root,
+                tables=[part.sources[source].name for source in self.gates.values()],
+                pool=WAREHOUSE_POOL,
+                doc_md="How old each raw table is, by the clock of the project.",
+            )
+            for source in self.gates.values():
+                measuring >> tasks[source] >> build
+        for uid in (*part.tables, *part.tests_apart()):
+            task = tasks[uid]
+            if not any(p in part.tables for p in part.manifest.nodes[uid].parents):
+                build >> task
+
+    def _behind(self, source: str) -> list[str]:
+        """The tables built from a source, and the tests that read them or it."""
+        part = self.part
+        closed = part.manifest.built_from([source]) | {source}
+        tests = [uid for uid, test in part.tests.items() if closed & set(test.parents)]
+        return [*(uid for uid in part.tables if uid in closed), *tests]
+
+
+def is_built(node: Node) -> bool:
+    """Whether dbt makes a table of the node."""
+    return node.kind in BUILT
+
+
+def manifest_file(project: Project) -> Path:
+    """Where dbt puts the manifest that the DAGs are rendered from."""
+    from waypoint.building import target_dir
+
+    return target_dir(project) / "manifest.json"
