@@ -57,9 +57,10 @@ pytest: $(TEST) ## Run the Python tests that are not marked long, a file on each
 	$(BIN)/python -m pytest -m "not long" --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 .PHONY: unit-tests
-unit-tests: $(TEST) ## Build the models on an empty warehouse, with their unit tests
+unit-tests: $(TEST) ## Build the models on an empty warehouse with their unit tests; all is under contract
 	@state=$$(mktemp -d); trap 'rm -rf "$$state"' EXIT; \
-	WAYPOINT_STATE="$$state" $(BIN)/waypoint build --with-unit-tests
+	export WAYPOINT_STATE="$$state"; $(BIN)/waypoint build --with-unit-tests; \
+	$(BIN)/waypoint contracts coverage
 
 .PHONY: contracts
 contracts: $(TEST) ## Check the contracts, and that what is derived from them is up to date

@@ -6,7 +6,13 @@ from typing import Annotated
 
 import typer
 
-from waypoint.cli import contracts_gate, contracts_import, contracts_lint, contracts_mutate
+from waypoint.cli import (
+    contracts_coverage,
+    contracts_gate,
+    contracts_import,
+    contracts_lint,
+    contracts_mutate,
+)
 from waypoint.cli.invocation import invocation
 from waypoint.cli.output import print_json, remarks
 
@@ -55,6 +61,7 @@ def render(
 
 
 contracts.command()(contracts_lint.lint)
+contracts.command()(contracts_coverage.coverage)
 contracts.command()(contracts_gate.check)
 contracts.command()(contracts_gate.notify)
 contracts.command()(contracts_mutate.mutate)

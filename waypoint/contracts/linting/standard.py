@@ -136,7 +136,7 @@ def _finding(file: ContractFile, error: ValidationError, schema: Any) -> Finding
         kinds = error.validator_value
         kind = " or ".join(kinds) if isinstance(kinds, list) else str(kinds)
         problem = f"{where}{value} is not of the kind {kind}"
-        mend = "put it in quotes" if kind == "string" and _is_scalar(error) else f"write a {kind}"
+        mend = "put it in quotes" if kind == "string" and _is_scalar(error) else f"write: {kind}"
     elif error.validator == "pattern":
         problem = f"{where}{value} does not match {error.validator_value}"
         mend = "write it as the standard has it"
