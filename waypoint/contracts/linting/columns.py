@@ -224,7 +224,10 @@ def _values(file: ContractFile, column: Entry) -> Iterator[Finding]:
         if not isinstance(values, list) or not values:
             problem = f"{name}: validValues is no list of values"
             mend = "write `arguments: {validValues: [...]}`"
-            yield file.finding(check, "arguments", "values", problem, mend)
+            holder, key = (
+                (arguments, "validValues") if "validValues" in arguments else (check, "arguments")
+            )
+            yield file.finding(holder, key, "values", problem, mend)
             continue
         expected = _VALUE_TYPES.get(logical)
         wrong = [

@@ -286,7 +286,8 @@ def roles(file: ContractFile, policy: Mapping[str, RolePolicy] | None) -> Iterat
         most = known.access(schema)
         if most is None or (access == "write" and most == "read"):
             problem = f"{name} may not {access} tables of {schema}"
-            yield file.finding(entry, "role", "role", problem, "see dbt_project/roles.yml")
+            key = "role" if most is None else "access"
+            yield file.finding(entry, key, "role", problem, "see dbt_project/roles.yml")
         elif access == "read" and most == "write" and not known.named:
             problem = f"{name} may write tables of {schema}, and this one only says read"
             yield file.finding(entry, "access", "role", problem, "write access: write")
