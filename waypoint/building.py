@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from waypoint.errors import WaypointError
+from waypoint.profile import refuse_another_warehouse
 from waypoint.project import DEFAULT_STATE, DEFAULT_TARGET, STATE_VARIABLE, TARGET_VARIABLE, Project
 from waypoint.warehouse import EMBEDDED, lock_conflict, reading, wait_for
 
@@ -188,7 +189,12 @@ def target_dir(project: Project) -> Path:
 
 
 def prepare(project: Project) -> None:
-    """Make the folder that dbt opens the embedded warehouse in."""
+    """Make the folder that dbt opens the embedded warehouse in.
+
+    Raises:
+        UnusableInput: the profile's warehouse is another file.
+    """
+    refuse_another_warehouse(project)
     project.warehouse_file.parent.mkdir(parents=True, exist_ok=True)
 
 

@@ -122,7 +122,7 @@ def _draft(table: DbtTable, built: _BuiltTables, request: DbtRequest) -> Draft:
     there = built.columns(table, schema)
     by_name = {name.lower(): (kind, comment) for name, kind, comment in there}
     stated = {name.lower(): name for name in table.columns}
-    names = [stated.get(name.lower(), name) for name, _, _ in there] or list(table.columns)
+    names = [stated.get(n.lower(), _unquoted(n)) for n, _, _ in there] or list(table.columns)
     for name in names:
         description, declared = table.columns.get(name, ("", ""))
         kind, comment = by_name.get(name.lower(), ("", ""))
@@ -152,6 +152,11 @@ def _column(
             f" cast it to {kind.physical} in the model, or choose another type"
         )
     return DraftColumn(name, kind.physical, kind.logical, description=description)
+
+
+def _unquoted(name: str) -> str:
+    """A name as people write it: Snowflake keeps in capitals what was written without quotes."""
+    return name.lower() if name.isupper() else name
 
 
 # types
