@@ -10,8 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,8 +23,12 @@ from waypoint.warehouse import EMBEDDED, lock_conflict, reading, wait_for
 
 _DBT = [sys.executable, "-m", "waypoint.dbt_process"]
 _LOGS = ["--log-format", "json", "--log-format-file", "text", "--log-level-file", "info"]
-_FAILED = frozenset({"error", "fail", "runtime error", "partial success"})
+#: What dbt says of a node that failed; one that was left out because of that is "skipped".
+FAILED_STATUSES = frozenset({"error", "fail", "runtime error", "partial success"})
+#: dbt's commands that make or test tables; the results of others say nothing about those.
+MAKING_COMMANDS = frozenset({"build", "run", "seed", "snapshot", "test", "retry"})
 _UNIT_TEST = "unit_test"
+_CONTRACT_TEST = "contract_rules"  # macros/contracts/contract_rules.sql
 _NOT_BUILT = ("operation", "exposure")  # in dbt's results, but nothing that is made
 _SELECTING = ("-s", "-m", "--select", "--models", "--exclude", "--selector", "--resource-type")
 _HEADING = re.compile(r"\w+ Error in \w+ \S+ \(.*\)$")
@@ -81,7 +86,7 @@ class Node:
 
     @property
     def failed(self) -> bool:
-        return self.status in _FAILED
+        return self.status in FAILED_STATUSES
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,7 @@ class Built:
     nodes: tuple[Node, ...]
     broken_rules: tuple[BrokenRule, ...]
     seconds: float
+    remarks: tuple[str, ...] = ()  # what went wrong beside the build, and does not fail it
 
     @property
     def failures(self) -> tuple[Node, ...]:
@@ -148,8 +154,10 @@ def build(
     if not with_unit_tests and not any("resource-type" in given for given in arguments):
         command += ["--exclude-resource-type", _UNIT_TEST]
     start = time.monotonic()
-    _run_dbt(project, command, watch)
+    with _telling_of_broken_builds(project):
+        _run_dbt(project, command, watch)
     built = _read_results(project, time.monotonic() - start)
+    built = replace(built, remarks=_emit_lineage(project, built))
     partial = any(given.split("=")[0] in _SELECTING for given in arguments)
     _remember(project, LastBuild(failures=len(built.failures), partial=partial))
     return built
@@ -165,6 +173,30 @@ def compile_project(
         Unavailable: another process holds the warehouse.
     """
     _run_dbt(project, ["compile"], watch)
+
+
+@contextmanager
+def _telling_of_broken_builds(project: Project) -> Iterator[None]:
+    """Emit that dbt ended without results, where lineage events are configured."""
+    began = datetime.now(UTC)
+    try:
+        yield
+    except DbtFailed:
+        from waypoint.lineage.emitting import emit_broken_build, is_configured
+
+        if is_configured(os.environ, project.root):
+            emit_broken_build(project, began)
+        raise
+
+
+def _emit_lineage(project: Project, built: Built) -> tuple[str, ...]:
+    """Emit what was built as OpenLineage events, where that is configured; says what failed."""
+    from waypoint.lineage.emitting import emit_after_build, is_configured
+
+    if not is_configured(os.environ, project.root):
+        return ()
+    problem = emit_after_build(project, target_dir(project), built.broken_rules)
+    return (problem,) if problem else ()
 
 
 def last_build(project: Project) -> LastBuild | None:
@@ -297,7 +329,7 @@ def _follow(output: IO[str], watch: Callable[[Progress], None]) -> list[str]:
             node = data["node_info"]["node_name"]
         elif info["name"] in _FINISHED_EVENTS:
             done += 1
-            failed += data["node_info"].get("node_status") in _FAILED
+            failed += data["node_info"].get("node_status") in FAILED_STATUSES
         elif info["level"] == "error":
             said.append(info["msg"].strip())
             continue
@@ -376,7 +408,11 @@ def _indented(message: str, first: bool = False) -> str:
 def _read_results(project: Project, seconds: float) -> Built:
     results = json.loads((target_dir(project) / "run_results.json").read_text(encoding="utf-8"))
     manifest = json.loads((target_dir(project) / "manifest.json").read_text(encoding="utf-8"))
-    known: Mapping[str, Any] = manifest["nodes"] | manifest.get("unit_tests", {})
+    known: Mapping[str, Any] = {
+        **manifest["nodes"],
+        **manifest.get("unit_tests", {}),
+        **manifest.get("sources", {}),
+    }
     nodes = tuple(_node(result, known) for result in results["results"])
     for node in nodes:
         conflict = lock_conflict(project.warehouse_file, node.message) if node.failed else None
@@ -403,8 +439,11 @@ def _node(result: Mapping[str, Any], known: Mapping[str, Any]) -> Node:
 def _table(entry: Mapping[str, Any], known: Mapping[str, Any]) -> str | None:
     """The full name of the table that a node makes, or that a test is about."""
     tested = entry.get("attached_node") or entry.get("tested_node_unique_id")
+    if not tested and (entry.get("test_metadata") or {}).get("name") == _CONTRACT_TEST:
+        # dbt attaches no test to a source; the first that it depends on is the one it is about
+        tested = next(iter((entry.get("depends_on") or {}).get("nodes", ())), None)
     entry = known.get(tested, entry) if tested else entry
-    if entry.get("resource_type") in ("model", "seed", "snapshot"):
+    if entry.get("resource_type") in ("model", "seed", "snapshot", "source"):
         return f"{entry['schema']}.{entry.get('alias') or entry['name']}"
     return None
 
@@ -429,6 +468,6 @@ def _broken_rules(
 
 def _is_contract_test(result: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
     entry = known.get(result["unique_id"], {})
-    return (entry.get("test_metadata") or {}).get("name") == "contract_rules" and bool(
+    return (entry.get("test_metadata") or {}).get("name") == _CONTRACT_TEST and bool(
         result.get("compiled_code")
     )

@@ -4,7 +4,7 @@
 {% test contract_rules(model, rules) %}
 
 {%- set row_rules = [] -%}
-{%- for rule in rules if rule.condition or rule.pattern -%}
+{%- for rule in rules if rule.condition or rule.pattern or rule.filled -%}
     {%- do row_rules.append(rule) -%}
 {%- endfor -%}
 
@@ -13,7 +13,7 @@ with
 counted as (
     select
         {% for rule in row_rules -%}
-        sum(case when {{ row_rule_condition(rule) }} then 1 else 0 end) as rule_{{ loop.index }}
+        {{ row_rule_count(rule) }} as rule_{{ loop.index }}
         {{- ',' if not loop.last }}
         {% endfor %}
     from {{ model }}
@@ -25,7 +25,7 @@ checked as (
     select cast('{{ rule.name }}' as varchar) as rule, rule_{{ loop.index }} as violations from counted
     {% if not loop.last %}union all{% endif %}
     {% endfor %}
-    {%- for rule in rules if not (rule.condition or rule.pattern) -%}
+    {%- for rule in rules if not (rule.condition or rule.pattern or rule.filled) -%}
     {% if row_rules or not loop.first %}union all{% endif %}
     {{ set_rule_count(model, rule) }}
     {% endfor %}
@@ -36,6 +36,17 @@ from checked
 where violations > 0
 
 {% endtest %}
+
+
+{#- How often a rule is broken, as an aggregate over the table's rows. A column without any value
+    is broken once, where there are so many rows that it is no accident. -#}
+{% macro row_rule_count(rule) -%}
+    {%- if rule.filled -%}
+        case when count(*) >= 100 and count({{ rule.filled }}) = 0 then 1 else 0 end
+    {%- else -%}
+        sum(case when {{ row_rule_condition(rule) }} then 1 else 0 end)
+    {%- endif -%}
+{%- endmacro %}
 
 
 {% macro row_rule_condition(rule) -%}

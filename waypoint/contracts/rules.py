@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from waypoint.contracts.model import Column, Contract, Rule
+from waypoint.contracts.plausible import plausible_rules
 
 _RELATION = re.compile(r"\{([a-z_][a-z0-9_]*)\.([a-z_][a-z0-9_]*)\}")
 
@@ -15,6 +16,7 @@ def table_rules(contract: Contract) -> list[dict[str, Any]]:
 
     - `condition`: true for a row that breaks the rule;
     - `column` + `pattern`: the column's text must match the whole pattern;
+    - `filled`: a column that must have a value in some row, once there are many rows;
     - `unique`: columns that together name a row;
     - `column` + `references` (a model) + `field`: no value without a row there;
     - `query` + `relations`: counts what breaks the rule, `{object}` being the table.
@@ -26,7 +28,16 @@ def table_rules(contract: Contract) -> list[dict[str, Any]]:
         rules.extend(_column_rules(column))
     for rule in (*contract.rules, *(r for c in contract.columns for r in c.rules)):
         rules.append(_written_rule(rule))
+    for column in contract.columns:
+        rules.extend(_rule(severity="warning", **rule) for rule in plausible_rules(column))
     return rules
+
+
+def rules_after_landing(contract: Contract) -> list[dict[str, Any]]:
+    """Of a raw table's rules, those that landing cannot check row by row, or only warn."""
+    return [
+        rule for rule in table_rules(contract) if rule["severity"] == "warning" or "query" in rule
+    ]
 
 
 def _column_rules(column: Column) -> list[dict[str, Any]]:

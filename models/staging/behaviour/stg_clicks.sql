@@ -19,7 +19,7 @@ typed as (
         -- where on which page
         page_url,
         {{ page_path('page_url') }} as page,
-        element_id,
+        nullif(element_id, '') as element_id,
         x_coordinate,
         y_coordinate,
         device_type,

@@ -12,7 +12,7 @@ typed as (
         coalesce(nullif(trim({{ json_text('data', 'link') }}), ''), external_data_id) as article_id,
 
         {{ json_text('data', 'title') }} as title,
-        {{ json_text('data', 'summary') }} as summary,
+        nullif({{ json_text('data', 'summary') }}, '') as summary,
         nullif(trim({{ json_text('data', 'link') }}), '') as link,
         lower({{ json_text('data', 'language') }}) as language,
 

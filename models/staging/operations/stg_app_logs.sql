@@ -13,7 +13,7 @@ typed as (
     select
         -- ids
         log_id,
-        trace_id,
+        nullif(trace_id, '') as trace_id,
 
         service,
         -- services name severities in their own words

@@ -16,7 +16,7 @@ import yaml
 from waypoint.contracts.derived.mark import MARK
 from waypoint.contracts.model import RAW, Column, Contract
 from waypoint.contracts.nodes import Node, dbt_paths
-from waypoint.contracts.rules import table_rules
+from waypoint.contracts.rules import rules_after_landing, table_rules
 from waypoint.errors import UnusableInput
 from waypoint.project import Project
 
@@ -78,12 +78,14 @@ def _source_table(contract: Contract) -> dict[str, Any]:
             "warn_after": _minutes(contract.freshness.warn_after.total_seconds()),
             "error_after": _minutes(contract.freshness.error_after.total_seconds()),
         }
-    return {
+    entry = {
         "name": contract.name,
         "description": contract.description,
         "config": config,
         "columns": [_column(column) for column in contract.columns],
     }
+    tests = _tests(contract, rules_after_landing(contract))
+    return entry | {"data_tests": tests} if tests else entry
 
 
 def _versions_document(contracts: list[Contract]) -> dict[str, Any]:
@@ -109,7 +111,7 @@ def _version(contract: Contract) -> dict[str, Any]:
         entry["deprecation_date"] = contract.end_of_life
     entry["config"] = _config(contract) | {"contract": {"enforced": True}}
     entry["columns"] = [_column(column) for column in contract.columns]
-    tests = _tests(contract)
+    tests = _tests(contract, table_rules(contract))
     if tests:
         entry["data_tests"] = tests
     return entry
@@ -126,7 +128,7 @@ def _node_document(node: Node, contract: Contract) -> dict[str, Any]:
         entry["deprecation_date"] = contract.end_of_life
     entry["config"] = config
     entry["columns"] = [_column(column) for column in contract.columns]
-    tests = _tests(contract)
+    tests = _tests(contract, table_rules(contract))
     if tests:
         entry["data_tests"] = tests
     return {"version": 2, node.kind: [entry]}
@@ -159,11 +161,11 @@ def _column(column: Column) -> dict[str, Any]:
     return entry
 
 
-def _tests(contract: Contract) -> list[dict[str, Any]]:
+def _tests(contract: Contract, checked: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One test a severity: all rules of a table are counted in one scan of it."""
     tests = []
     for severity, suffix in (("error", "contract"), ("warning", "contract_warnings")):
-        rules = [rule for rule in table_rules(contract) if rule["severity"] == severity]
+        rules = [rule for rule in checked if rule["severity"] == severity]
         if not rules:
             continue
         test: dict[str, Any] = {
