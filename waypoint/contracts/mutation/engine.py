@@ -34,6 +34,9 @@ SAMPLE = 4_000
 #: not be noticed by a rule but by whoever waits for the build.
 PATIENCE = 20.0
 
+#: Which share of a column's values must be keys of another table to be references to its rows.
+_ENTITY = 0.95
+
 _BASE = "base"
 _PART = "part"
 _WHOLE = "whole"
@@ -157,12 +160,27 @@ class Mutation:
                 yield from operators.damages_of_column(column, table.columns, facts, entity, landed)
 
     def _is_entity(self, contract: Contract, column: str) -> bool:
-        """Whether the column's values are ids of rows of another table.
+        """Whether the column's values are ids of rows of another table, by the values themselves.
 
         What a source says of others' ids is kept as it was said: raw tables have none.
         """
-        others = self._entities.get(column, frozenset()) - {contract.full_name}
-        return contract.schema != RAW and bool(others)
+        if contract.schema == RAW:
+            return False
+        for other in sorted(self._entities.get(column, frozenset()) - {contract.full_name}):
+            relation = self._compiled.relations.get(other)
+            if relation is None:
+                continue
+            known = (
+                f"select avg(case when \"{column}\" in (select \"{column}\" from {relation})"
+                f" then 1.0 else 0.0 end) >= {_ENTITY} from {_PART} where \"{column}\" is not null"
+            )
+            try:
+                row = self._connection.execute(known).fetchone()
+            except duckdb.Error:  # of another type, or not built
+                continue
+            if row and row[0]:
+                return True
+        return False
 
     def _facts(self, column: Column) -> operators.Facts:
         name = f'"{column.name}"'
