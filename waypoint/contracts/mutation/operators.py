@@ -117,7 +117,10 @@ def _largest(kind: str) -> str:
 
 
 def _nowhere(kind: str) -> str:
-    return "'nowhere-' || _n" if kind == "varchar" else f"cast(700000000000000 + _n as {kind})"
+    if kind == "varchar":
+        return "'nowhere-' || _n"
+    far = 7 * 10 ** (14 if kind == "bigint" else 8)  # what an integer holds
+    return f"cast({far} + _n as {kind})"
 
 
 def _retyped(column: Column, columns: list[str], where: str, kind: str) -> Damage:
