@@ -59,6 +59,7 @@ class Summary:
     rejections: list[Rejection] = field(default_factory=list)
     built: Built | None = None
     published: Published | None = None
+    catalogue: Path | None = None
     page: Path | None = None
     page_problems: tuple[str, ...] = ()
     quality: QualityRun | None = None
@@ -110,6 +111,7 @@ def run(project: Project, options: Options, watch: Watch) -> Summary:
         if project.published_file.exists():
             summary.status = read_status(project)
             if not options.skip_page and summary.published is not None:
+                steps.catalogue()
                 steps.page(summary.status)
         if expected and summary.published is not None:
             steps.quality(expected)
@@ -237,6 +239,13 @@ class _Steps:
         with self.timed("publish"):
             self.summary.published = publish(self.project)
 
+    def catalogue(self) -> None:
+        """Write what there is under contract, to search and read."""
+        from waypoint.catalogue import write_catalogue
+
+        with self.timed("catalogue"):
+            self.summary.catalogue = write_catalogue(self.project).path
+
     def page(self, status: Status) -> None:
         """Write the page, where the project describes one."""
         if not self.project.pages_dir.is_dir():
@@ -250,6 +259,7 @@ class _Steps:
                 status.tables,
                 self.project.page_file,
                 status.as_of,
+                catalogue=self.summary.catalogue,
             )
         self.summary.page = rendered.path
         self.summary.page_problems = rendered.problems

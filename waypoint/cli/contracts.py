@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from waypoint.cli import (
+    contracts_catalogue,
     contracts_coverage,
     contracts_gate,
     contracts_import,
@@ -61,6 +62,7 @@ def render(
 
 
 contracts.command()(contracts_lint.lint)
+contracts.command()(contracts_catalogue.catalogue)
 contracts.command()(contracts_coverage.coverage)
 contracts.command()(contracts_gate.check)
 contracts.command()(contracts_gate.notify)

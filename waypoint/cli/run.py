@@ -120,6 +120,8 @@ def _print(summary: Summary, console: Console) -> None:
         console.print(f"warehouse: {summary.status.warehouse}", markup=False)
         if summary.status.page.exists():
             console.print(f"page:      {summary.status.page.as_uri()}", markup=False)
+    if summary.catalogue:
+        console.print(f"catalogue: {summary.catalogue.as_uri()}", markup=False)
     if not summary.succeeded:
         console.print("\n[red]Something failed: see above.[/]")
 
@@ -175,6 +177,8 @@ def _print_remarks(summary: Summary, console: Console) -> None:
     if summary.built:
         for problem in summary.built.problems():
             console.print(problem, markup=False)
+        for remark in summary.built.remarks:
+            console.print(f"! {remark}", markup=False)
         if summary.built.failures:
             console.print("nothing was published; readers keep the copy that they have")
     if summary.quality:
@@ -205,6 +209,7 @@ def _document(summary: Summary) -> dict[str, Any]:
         "tables": status.get("tables", []),
         "warehouse": status.get("warehouse"),
         "page": status.get("page"),
+        "catalogue": summary.catalogue,
         "page_problems": list(summary.page_problems),
         "quality": quality_document(summary.quality) if summary.quality else None,
         "seconds": {step: round(took, 3) for step, took in summary.seconds.items()},

@@ -62,11 +62,13 @@ def render_page(
     table_status: Sequence[TableStatus],
     out_file: Path,
     as_of: datetime,
+    catalogue: Path | None = None,
 ) -> Rendered:
     """Write the page that `pages_dir` describes from the published warehouse, whole or not at all.
 
     A query that cannot be answered, or has no rows, leaves a box that says so. In the queries,
-    `getvariable('as_of')` is the time for which the page is made (UTC, no zone).
+    `getvariable('as_of')` is the time for which the page is made (UTC, no zone). A `catalogue` that
+    stands in the same folder is linked.
 
     Raises:
         InvalidPage: the description cannot be used.
@@ -76,7 +78,7 @@ def render_page(
     with reading(published_file) as connection:
         connection.execute("set variable as_of = cast(? as timestamp)", [as_of])
         work = _Work(connection, table_status)
-        html = _document(page, as_of, work)
+        html = _document(page, as_of, work, catalogue)
     out_file.parent.mkdir(parents=True, exist_ok=True)
     temporary = out_file.with_name(f"{out_file.name}.tmp{os.getpid()}")
     try:
@@ -87,11 +89,13 @@ def render_page(
     return Rendered(out_file, tuple(work.problems))
 
 
-def _document(page: Page, as_of: datetime, work: _Work) -> str:
+def _document(page: Page, as_of: datetime, work: _Work, catalogue: Path | None) -> str:
     named = [(f"part-{index}", section) for index, section in enumerate(page.sections, start=1)]
     links = "".join(
         f'<li><a href="#{name}">{escape(section.title)}</a></li>' for name, section in named
     )
+    if catalogue is not None:
+        links += f'<li><a href="{escape(catalogue.name)}">Catalogue</a></li>'
     parts = "\n".join(_section(name, section, work) for name, section in named)
     moment = f"{text(as_of)} UTC"
     here = files("waypoint.pages")
