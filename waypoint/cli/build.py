@@ -91,6 +91,8 @@ def print_built(built: Built, console: Console) -> None:
         console.print(problem, markup=False)
     if built.skipped:
         console.print(f"{len(built.skipped)} more were left out because of that", markup=False)
+    for remark in built.remarks:
+        console.print(f"! {remark}", markup=False)
 
 
 def built_document(built: Built) -> dict[str, Any]:
@@ -102,6 +104,7 @@ def built_document(built: Built) -> dict[str, Any]:
         "broken_rules": [asdict(rule) for rule in built.broken_rules],
         "failures": [asdict(node) for node in built.failures],
         "skipped": [node.name for node in built.skipped],
+        "remarks": list(built.remarks),
     }
 
 

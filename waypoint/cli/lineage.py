@@ -9,7 +9,7 @@ import typer
 
 from waypoint.cli.invocation import Invocation, invocation
 from waypoint.cli.output import answer, print_json, remarks
-from waypoint.errors import UnusableInput
+from waypoint.errors import Unavailable, UnusableInput
 
 if TYPE_CHECKING:
     from waypoint.lineage.answers import Answer
@@ -105,6 +105,79 @@ def upstream(
     with remarks(shared.quiet).status("following columns"):
         found = made_of(graph, names)
     _tell(found, picture, as_json, shared)
+
+
+@lineage.command()
+def emit(
+    context: typer.Context,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help=r"A file, or the URL of a receiver. \[default: what OpenLineage's variables say]",
+            metavar="FILE|URL",
+        ),
+    ] = None,
+    target_path: Annotated[
+        Path | None,
+        typer.Option(
+            help=r"The folder where dbt left manifest and results. \[default: the project's]",
+            metavar="FOLDER",
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the events as JSON; with --to, send them, too.")
+    ] = False,
+) -> None:
+    """Send what dbt ran last as OpenLineage events: tables, columns, tests, owners, exposures.
+
+    `waypoint build` and `waypoint run` do it by themselves where OpenLineage's variables are set;
+    this is for those who run dbt by other means. The same run gives the same events again.
+
+    \b
+    Settings, as everywhere in OpenLineage:
+      OPENLINEAGE_URL, OPENLINEAGE_API_KEY      a receiver
+      OPENLINEAGE__TRANSPORT__TYPE=file ...     other ways: file, kafka ...
+      OPENLINEAGE_NAMESPACE                     of jobs, instead of the project's name
+      OPENLINEAGE_PARENT_ID                     the run that started dbt: namespace/job/run id
+      OPENLINEAGE_DISABLED=true                 nothing is sent
+
+    \b
+    Examples:
+      waypoint lineage emit --to events.ndjson
+      waypoint lineage emit --to http://localhost:5000
+      waypoint lineage emit --json | jq '.[].job.name'
+
+    \b
+    Exit codes: 0 sent; 2 nothing to send, or nowhere; 3 the receiver did not take all.
+    """
+    import os
+
+    from waypoint.building import target_dir
+    from waypoint.lineage.emitting import (
+        client_of_environment,
+        client_to,
+        event_documents,
+        events_of_target,
+        is_configured,
+    )
+    from waypoint.lineage.emitting import emit as send
+
+    shared = invocation(context)
+    project = shared.project
+    sends = to is not None or (not as_json and is_configured(os.environ, project.root))
+    if not sends and not as_json:
+        raise UnusableInput(
+            "nothing says where the events go",
+            hint="--to FILE|URL or OPENLINEAGE_URL does; --json prints them",
+        )
+    events = events_of_target(project, target_path or target_dir(project))
+    if sends:
+        emission = send(events, client_to(to) if to else client_of_environment())
+        if emission.problem:
+            raise Unavailable(emission.problem, hint="the same command sends the same events again")
+        remarks(shared.quiet).print(f"{emission.sent} events sent", markup=False)
+    if as_json:
+        print_json(event_documents(events))
 
 
 def _graph(shared: Invocation, manifest: Path | None) -> LineageGraph:

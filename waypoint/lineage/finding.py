@@ -16,13 +16,22 @@ MEMORY = "lineage_traced.json"
 
 
 def graph_of(project: Project) -> LineageGraph:
-    """The graph of the project's manifest; what is traced is remembered beside that.
+    """The graph of the project's manifest.
 
     Raises:
         UnusableInput, Unavailable, DbtFailed: there is no manifest, and none can be made.
     """
-    manifest = manifest_of(project)
-    return LineageGraph.read(manifest, lenient=True, memory=TraceMemory(manifest.parent / MEMORY))
+    return graph_in(manifest_of(project).parent)
+
+
+def graph_in(target: Path) -> LineageGraph:
+    """The graph of the manifest in dbt's target folder; what is traced is remembered beside it.
+
+    Raises:
+        UnusableInput: there is no manifest in it.
+    """
+    memory = TraceMemory(target / MEMORY)
+    return LineageGraph.read(target / "manifest.json", lenient=True, memory=memory)
 
 
 def manifest_of(project: Project) -> Path:
