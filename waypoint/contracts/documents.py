@@ -19,6 +19,7 @@ from waypoint.errors import UnusableInput
 LARGEST_FILE = 2_000_000  # bytes
 LARGEST_DOCUMENT = 200_000  # values, every alias counted as what it stands for
 DEEPEST_NESTING = 60
+LONGEST_NUMBER = 200  # characters
 
 _SAFE_DEPTH = 500  # what the YAML library's recursion stands easily
 _WRITE_OUT = "write out what the aliases (*name) stand for"
@@ -129,6 +130,10 @@ def _line(entry: Any) -> int:
 
 def _bytes(path: Path) -> bytes:
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device never ends
+            raise InvalidContract(
+                f"{path}, line 1: is no file", hint="put a file there, or take it away"
+            )
         if path.stat().st_size > LARGEST_FILE:
             raise InvalidContract(
                 f"{path}, line 1: larger than {LARGEST_FILE:,} bytes; no contract is",
@@ -263,4 +268,12 @@ def _entry(loader: Any, node: yaml.MappingNode) -> Iterator[Entry]:
     entry.update(loader.construct_mapping(node))
 
 
+def _integer(loader: Any, node: yaml.ScalarNode) -> int:
+    if len(node.value) > LONGEST_NUMBER:
+        what = f"a number of more than {LONGEST_NUMBER} digits"
+        raise Misread(node.start_mark.line + 1, what, "put it in quotes if it is a text")
+    return int(loader.construct_yaml_int(node))
+
+
 _Loader.add_constructor("tag:yaml.org,2002:map", _entry)
+_Loader.add_constructor("tag:yaml.org,2002:int", _integer)

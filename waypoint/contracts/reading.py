@@ -70,7 +70,10 @@ def duration(text: str | int | float, unit: str | None = None) -> timedelta:
         text, unit = match.groups()
     if unit not in _UNITS:
         raise ValueError(f"unknown unit {unit!r} (expected one of {', '.join(_UNITS)})")
-    return float(text) * _UNITS[unit]
+    try:
+        return float(text) * _UNITS[unit]
+    except OverflowError:
+        raise ValueError(f"{text} {unit} is longer than any time") from None
 
 
 def read_contracts(folder: Path) -> Contracts:

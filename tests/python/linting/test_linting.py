@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import os
 import random
 import subprocess
 import sys
@@ -270,6 +271,31 @@ def test_what_is_no_contract_at_all_is_named_beside_the_others(
     rules = {one.rule: one for one in contracts.findings()}
     assert said in rules["unreadable"].problem and rules["unreadable"].line >= 1
     assert rules["unreadable"].mend and "description" in rules
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ("apiVersion: v3.1.0", "apiVersion: [v3.1.0]"),
+        ("maximum: 90", "maximum: 0x" + "F" * 6000),
+        ("value: 4", "value: .inf"),
+        ("value: 4", "value: .nan"),
+        ("value: 4", "value: 2026-01-01"),
+        ("fee_amount is null", "(" * 6000 + "1" + ")" * 6000),
+        ("'[A-Z]+ [0-9]+'", "'" + "(" * 3000 + ")" * 3000 + "'"),
+        ("'[A-Z]+ [0-9]+'", "'(a{1,99999999999})'"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_hostile_values_are_refused(good: str, bad: str, contracts: Contracts) -> None:
+    path = contracts.write("contracts/marts/loans.yaml", LOANS.replace(good, bad, 1))
+    assert contracts.findings(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_not_waited_for(contracts: Contracts) -> None:
+    os.mkfifo(contracts.root / "contracts/marts/pipe.yaml")
+    assert any("is no file" in one.problem for one in contracts.findings())
 
 
 @pytest.mark.parametrize("seed", range(40))

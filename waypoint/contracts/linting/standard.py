@@ -43,7 +43,7 @@ def against_the_standard(file: ContractFile) -> Iterator[Finding]:
     """
     document = file.document
     version = document.get("apiVersion")
-    if version not in _SCHEMAS:
+    if not isinstance(version, str) or version not in _SCHEMAS:
         problem = (
             f"apiVersion {version!r} is no version that can be checked"
             if "apiVersion" in document
@@ -52,7 +52,7 @@ def against_the_standard(file: ContractFile) -> Iterator[Finding]:
         mend = f"write apiVersion: v3.1.0 (known: {', '.join(_SCHEMAS)})"
         yield file.finding(document, "apiVersion", RULE, problem, mend)
         version = "v3.1.0"
-    validator = _validator(str(version))
+    validator = _validator(version)
     seen: set[tuple[int, str]] = set()
     unexplained: Finding | None = None
     for error in validator.iter_errors(_plain(document)):
