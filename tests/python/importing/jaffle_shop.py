@@ -15,6 +15,9 @@ HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent / "jaffle_shop"
 SEEDS = HERE.parents[3] / "shared" / "data" / "commerce" / "jaffle_shop_classic"
 
+#: The rules and ranges that a person adds to the drafts.
+DECISIONS = yaml.safe_load((HERE / "jaffle_decisions.yml").read_text())
+
 MONEY = "decimal(18,2)"
 
 #: What the models have to cast once money is no longer a double.
@@ -54,6 +57,7 @@ def finish_drafts(root: Path) -> None:
                 column["physicalType"] = MONEY
             if column["name"] == "customer_lifetime_value":
                 column["physicalType"] = MONEY
+        _add_decisions(document["schema"][0], DECISIONS[path.stem])
         path.write_text(house_yaml(_decided(document)))
     for name, casts in CASTS.items():
         text = (root / name).read_text()
@@ -61,6 +65,34 @@ def finish_drafts(root: Path) -> None:
             assert before in text
             text = text.replace(before, after)
         (root / name).write_text(text)
+
+
+def _add_decisions(table: dict[str, Any], decided: dict[str, Any]) -> None:
+    for column in table["properties"]:
+        more = decided["columns"].get(column["name"], {})
+        if more.get("key"):
+            column |= {"primaryKey": True, "required": True}
+        if more.get("required"):
+            column["required"] = True
+        bounds = {name: more[name] for name in ("minimum", "maximum") if name in more}
+        if bounds:
+            column["logicalTypeOptions"] = bounds
+        if "references" in more:
+            column["relationships"] = [{"to": more["references"]}]
+        if "values" in more:
+            arguments = {"validValues": more["values"]}
+            column["quality"] = [{"metric": "invalidValues", "arguments": arguments, "mustBe": 0}]
+    table["quality"] = [
+        {
+            "name": name,
+            "description": f"The shop's books are wrong otherwise: {name.replace('_', ' ')}.",
+            "type": "sql",
+            "query": query,
+            "mustBe": 0,
+            "severity": "error",
+        }
+        for name, query in decided["rules"].items()
+    ]
 
 
 def _decided(value: Any) -> Any:
