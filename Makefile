@@ -77,6 +77,7 @@ lint: $(TEST) ## Check the Python code: style and types
 bench: $(ALL) ## Measure it against bare DuckDB and other tools (docs/benchmarks.md)
 	$(BIN)/python bench/extraction.py
 	$(BIN)/python bench/building.py
+	$(BIN)/python bench/contracts.py
 
 # what tests need beside the minimum for a run
 TESTED := test lint gate quality orchestration

@@ -40,11 +40,12 @@ NOT_CHECKED = ("field_relationships", "servicelevel_freshness", "servicelevel_re
 class Verdict:
     """The rules that `datacontract test` checked on a table, and those of them it found broken.
 
-    `misshapen` are the columns that are missing or of another type.
+    Broken rules have our word for how bad that is, error or warning. `misshapen` are the columns
+    that are missing or of another type.
     """
 
     checked: frozenset[str]
-    broken: frozenset[str]
+    broken: Mapping[str, str]
     misshapen: frozenset[str]
 
 
@@ -76,7 +77,11 @@ def verdict(contract: Contract, copy: Path) -> Verdict:
     ]
     return Verdict(
         checked=frozenset(name for name, _ in rules),
-        broken=frozenset(name for name, check in rules if check.result != ResultEnum.passed),
+        broken={
+            name: "warning" if check.result == ResultEnum.warning else "error"
+            for name, check in rules
+            if check.result != ResultEnum.passed
+        },
         misshapen=frozenset(str(c.field) for c in shape if c.result != ResultEnum.passed),
     )
 
