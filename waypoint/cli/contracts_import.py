@@ -63,11 +63,11 @@ def short(
       model: stg_loans
       description: Books that left the desk.
       columns:
-        - {name: loan_id, type: bigint, tests: [not_null, unique]}
-        - {name: card, type: varchar, tests: [not_null]}
-        - {name: days, type: integer, tests: [positive]}
-        - {name: status, type: varchar, tests: [{accepted_values: [out, back]}]}
-        - {name: loaded_at, type: timestamp, tests: [not_null]}
+        - {name: loan_id, type: bigint, tests: \\[not_null, unique]}
+        - {name: card, type: varchar, tests: \\[not_null]}
+        - {name: days, type: integer, tests: \\[positive]}
+        - {name: status, type: varchar, tests: \\[{accepted_values: \\[out, back]}]}
+        - {name: loaded_at, type: timestamp, tests: \\[not_null]}
       freshness: {warn_after: 2 hours, error_after: 4 hours}
 
     \b

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pytest
 import yaml
 
@@ -155,3 +157,11 @@ def test_notes_that_cannot_be_used_are_told_with_their_place(desk, notes, said):
     assert "notes.yml" in ended.err
     assert said in ended.err
     assert not (desk.root / "contracts").exists()
+
+
+def test_the_example_of_the_help_can_be_used_as_it_stands(desk, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    shown = desk.waypoint("contracts", "import", "short", "--help").out
+    example = shown.partition("(---):")[2].partition("Also known")[0]
+    drafted(desk, textwrap.dedent("\n".join(line.rstrip() for line in example.splitlines())))
+    assert columns(contract(desk, "staging/stg_loans"))["days"]["logicalTypeOptions"]
