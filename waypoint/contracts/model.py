@@ -106,6 +106,7 @@ class Contract:
     rules: tuple[Rule, ...] = ()
     freshness: Freshness | None = None
     retention: timedelta | None = None
+    retention_element: str | None = None  # the column by which a row is as old as it is
     tags: tuple[str, ...] = ()
     custom: Mapping[str, Any] = field(default_factory=dict)
     roles: tuple[Role, ...] = ()

@@ -152,6 +152,7 @@ def _contract(path: Path, document: Entry) -> Contract:
         rules=rules,
         freshness=_freshness(slas.get("freshness"), schema, custom, columns),
         retention=_retention(slas.get("retention")),
+        retention_element=_element(slas.get("retention")),
         tags=tuple(document.get("tags") or ()),
         custom=custom,
         roles=tuple(_role(entry) for entry in entries(document, "roles")),
@@ -310,6 +311,12 @@ def _retention(sla: Entry | None) -> timedelta | None:
         return None
     with reading(sla):
         return duration(sla["value"], sla["unit"])
+
+
+def _element(sla: Entry | None) -> str | None:
+    """The column that a promise is about, without its table."""
+    element = sla.get("element") if sla is not None else None
+    return element.rsplit(".", 1)[-1] if isinstance(element, str) else None
 
 
 def _end_of_life(sla: Entry | None) -> date | None:

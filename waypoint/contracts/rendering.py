@@ -15,6 +15,7 @@ from waypoint.contracts.derived import (
     dbt_properties,
     expectations,
     json_schema,
+    observability,
 )
 from waypoint.contracts.derived.mark import MARK
 from waypoint.contracts.nodes import Node, dbt_paths, find_nodes
@@ -26,6 +27,7 @@ DERIVERS: tuple[Callable[[Project], dict[Path, str]], ...] = (
     json_schema.files,
     avro.files,
     expectations.files,
+    observability.files,
     dbt_macros.files,
 )
 #: Folders outside dbt's that hold derived files.
