@@ -85,3 +85,40 @@ def test_from_the_database_to_rows_in_the_mart(tiny_project, catalogue):
     for folder in ("contracts", "ingestion", "models"):
         for path in (tiny_project.root / folder).rglob("*.*"):
             assert catalogue not in path.read_text()
+
+
+@pytest.mark.long
+def test_of_a_key_of_two_columns_the_newest_version_stays(tiny_project, tmp_path):
+    with running(tmp_path / "postgres") as server:
+        dsn = server.database("shelves")
+        environment = {"LIBRARY_SHELVES_DSN": dsn}
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(
+                "create table places (shelf text, place int, title text,"
+                " updated_at timestamptz not null, primary key (shelf, place))"
+            )
+            connection.execute(
+                "insert into places values ('A', 1, 'old', '2026-03-01'), ('A', 2, 'other',"
+                " '2026-03-01')"
+            )
+            imported = ("contracts", "import", "table", "LIBRARY_SHELVES_DSN", "places")
+            for command in ((*imported, "--source", "shelves"), ("contracts", "render")):
+                ended = tiny_project.waypoint(*command, **environment)
+                assert ended.code == 0, ended.err
+            seen = []
+            for hour, title, changed in (
+                ("2026-03-01T12", "old", "2026-03-01 00:00+00"),
+                ("2026-03-02T01", "new", "2026-03-02 00:00+00"),
+                ("2026-03-02T02", "late and older", "2026-03-01 23:55+00"),
+            ):
+                connection.execute(
+                    "update places set title = %s, updated_at = %s where place = 1",
+                    (title, changed),
+                )
+                ended = tiny_project.waypoint("run", "--as-of", f"{hour}:00:00", **environment)
+                assert ended.code == 0, ended.out + ended.err
+                asked = "select title from staging.stg_places order by place"
+                seen.append(
+                    [r["title"] for r in tiny_project.waypoint("query", asked, "--json").json]
+                )
+        assert seen == [["old", "other"], ["new", "other"], ["new", "other"]]

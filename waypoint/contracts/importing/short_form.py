@@ -109,7 +109,7 @@ def _add_column(here: str, draft: Draft, entry: Any) -> None:
         logical_type=kind.logical,
         description=_text(entry.get("description")),
         classification="pii" if entry.get("pii") else None,
-        references=entry.get("references"),
+        references=_text(entry.get("references")) or None,
     )
     if not kind.exact:
         draft.todos.append(f"{name} was {declared}; is {kind.physical} right?")
@@ -141,11 +141,11 @@ def _apply_test(where: str, draft: Draft, column: DraftColumn, test: Any) -> Non
         case "non_negative":
             _require_number(where, column, name)
             column.minimum = 0
-        case "between" if isinstance(argument, list) and len(argument) == 2:
+        case "between" if isinstance(argument, list) and len(argument) == 2 and _plain(argument):
             column.minimum, column.maximum = argument
         case "pattern" if isinstance(argument, str):
             column.pattern = argument
-        case "accepted_values" if isinstance(argument, list):
+        case "accepted_values" if _plain(argument):
             column.valid_values = argument
         case "relationships" if isinstance(argument, str) and "." in argument:
             column.references = argument
@@ -205,4 +205,15 @@ def _known(where: str, entry: Mapping[str, Any], fields: tuple[str, ...]) -> Non
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, Mapping | list):
+        raise UnusableInput(
+            "a list or mapping stands where a text belongs", hint="put the text in quotes"
+        )
     return "" if value is None else " ".join(str(value).split())
+
+
+def _plain(values: Any) -> bool:
+    """Whether it is a list of single values."""
+    return isinstance(values, list) and all(
+        isinstance(value, str | int | float | bool) for value in values
+    )

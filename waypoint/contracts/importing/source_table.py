@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -267,6 +268,8 @@ def _default_name(database: _Database, table: str) -> str:
 def _refuse_contradictions(request: Request) -> None:
     if request.by and not request.mart:
         raise UnusableInput("--by is about a mart", hint="pass --mart <name>, too")
+    if request.domain and not re.fullmatch(r"\w[\w -]*", request.domain):
+        raise UnusableInput(f"--domain {request.domain!r}: is no plain word")
     if request.mart and request.contract_only:
         raise UnusableInput("--contract-only drafts no mart", hint="leave one of the two away")
 

@@ -385,4 +385,6 @@ def _selected(mine: DraftColumn, raw: str) -> str:
 def _identifier(name: str) -> str:
     if re.fullmatch(r"[a-z_][a-z0-9_]*", name):
         return name
+    if "{" in name:  # dbt would take it for an expression of its own
+        raise UnusableInput(f"the column {name!r} cannot be written in a model", hint="rename it")
     return '"' + name.replace('"', '""') + '"'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,9 @@ from waypoint.contracts.importing.draft import Draft, open_questions
 from waypoint.contracts.importing.house_yaml import house_yaml
 from waypoint.errors import UnusableInput
 from waypoint.project import Project
+
+#: What becomes the name of a file, and is written in SQL without quotes.
+_NAME = re.compile(r"\w[\w-]*")
 
 
 @dataclass
@@ -38,6 +42,10 @@ def contract_files(project: Project, drafts: Sequence[Draft]) -> dict[Path, str]
     """
     files: dict[Path, str] = {}
     for draft in drafts:
+        for name in (draft.schema, draft.name):
+            if not _NAME.fullmatch(name):
+                what = f"{name!r} cannot be the name of a schema or table here"
+                raise UnusableInput(what, hint="letters, digits and _; --as gives it another name")
         path = contract_path(project, draft)
         if path in files:
             raise UnusableInput(f"{draft.full_name} is there twice", hint="keep one of them")
