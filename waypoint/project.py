@@ -102,3 +102,7 @@ class Project:
     @property
     def page_file(self) -> Path:
         return self.state / "published" / "index.html"
+
+    @property
+    def lineage_file(self) -> Path:
+        return self.page_file.with_name("lineage.html")

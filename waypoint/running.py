@@ -59,6 +59,7 @@ class Summary:
     rejections: list[Rejection] = field(default_factory=list)
     built: Built | None = None
     published: Published | None = None
+    lineage: Path | None = None
     catalogue: Path | None = None
     page: Path | None = None
     page_problems: tuple[str, ...] = ()
@@ -111,6 +112,7 @@ def run(project: Project, options: Options, watch: Watch) -> Summary:
         if project.published_file.exists():
             summary.status = read_status(project)
             if not options.skip_page and summary.published is not None:
+                steps.lineage()
                 steps.catalogue()
                 steps.page(summary.status)
         if expected and summary.published is not None:
@@ -239,6 +241,21 @@ class _Steps:
         with self.timed("publish"):
             self.summary.published = publish(self.project)
 
+    def lineage(self) -> None:
+        """Write what is made of what, to click through."""
+        from waypoint.building import target_dir
+        from waypoint.lineage.finding import graph_in
+        from waypoint.lineage.page import write_page
+
+        with self.timed("lineage"):
+            written = write_page(
+                graph_in(target_dir(self.project)),
+                self.project.lineage_file,
+                page=self.project.page_file.name if self.project.pages_dir.is_dir() else "",
+                catalogue=True,
+            )
+        self.summary.lineage = written.path
+
     def catalogue(self) -> None:
         """Write what there is under contract, to search and read."""
         from waypoint.catalogue import write_catalogue
@@ -260,6 +277,7 @@ class _Steps:
                 self.project.page_file,
                 status.as_of,
                 catalogue=self.summary.catalogue,
+                lineage=self.summary.lineage,
             )
         self.summary.page = rendered.path
         self.summary.page_problems = rendered.problems

@@ -22,6 +22,7 @@ class Surroundings:
     neighbours: Mapping[str, Neighbours]
     known: bool  # whether there is a manifest to know the lineage from
     schemas: Mapping[str, Mapping[str, str]]  # derived schemas by contract: title, text
+    lineage: str = ""  # the name of the lineage page, where it stands beside the catalogue
 
     def link(self, full_name: str, column: str = "") -> str:
         """A link to a table's entry; only the name where it has none."""
@@ -250,6 +251,9 @@ def _lineage(contract: Contract, around: Surroundings) -> str:
             for e in found.exposures
         )
         parts.append(f"<div><h4>Is used in</h4><ul>{items}</ul></div>")
+    if around.lineage and around.known and contract.schema != TOPICS:
+        place = f"{around.lineage}#{contract.full_name.lower()}"
+        parts.append(f'<p><a href="{escape(place)}">Down to the column</a></p>')
     if not around.known:
         parts.append(
             "<p>Which tables are made of it is known when the warehouse has been built.</p>"

@@ -52,13 +52,15 @@ def write_catalogue(project: Project, folder: Path | None = None) -> Catalogue:
     """
     contracts = project.contracts
     graph = graph_of(target_dir(project) / "manifest.json")
+    path = (folder or project.page_file.parent) / FILE
+    lineage = path.with_name(project.lineage_file.name)
     around = Surroundings(
         contracts=contracts,
         neighbours=find_neighbours(contracts, graph),
         known=graph is not None,
         schemas=_derived_schemas(project),
+        lineage=lineage.name if lineage.is_file() else "",
     )
-    path = (folder or project.page_file.parent) / FILE
     page = project.page_file.name if folder is None and project.pages_dir.is_dir() else ""
     _write(path, _document(list(contracts.values()), around, page))
     return Catalogue(

@@ -180,6 +180,47 @@ def emit(
         print_json(event_documents(events))
 
 
+@lineage.command()
+def page(
+    context: typer.Context,
+    manifest: _Manifest = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help=r"Where to write it. \[default: beside the page]", metavar="FILE"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="What was written as JSON.")] = False,
+) -> None:
+    """Write the lineage page: the graph from sources to dashboards, to click through and search.
+
+    It is one HTML file that asks for nothing outside of itself, and can be sent to somebody. Its
+    links name what they show: lineage.html#marts.revenue_by_day.buyers. `waypoint run` writes it,
+    too, beside its page.
+
+    \b
+    Examples:
+      waypoint lineage page
+      waypoint lineage page --out /tmp/lineage.html
+    """
+    from dataclasses import asdict
+
+    from waypoint.lineage.page import write_page
+
+    shared = invocation(context)
+    graph = _graph(shared, manifest)
+    path = out or shared.project.lineage_file
+    beside = "" if out or not shared.project.page_file.is_file() else shared.project.page_file.name
+    try:
+        written = write_page(graph, path, page=beside)
+    except OSError as error:
+        raise UnusableInput(f"{path}: {error.strerror}") from None
+    if as_json:
+        print_json(asdict(written))
+    else:
+        what = f"{written.tables} tables, {written.exposures} exposures, {written.size:,} bytes"
+        remarks(shared.quiet).print(what)
+        answer().print(written.path.resolve().as_uri(), markup=False)
+
+
 def _graph(shared: Invocation, manifest: Path | None) -> LineageGraph:
     from waypoint.lineage.finding import changed_since_compiled, graph_of
     from waypoint.lineage.graph import LineageGraph

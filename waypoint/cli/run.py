@@ -120,6 +120,8 @@ def _print(summary: Summary, console: Console) -> None:
         console.print(f"warehouse: {summary.status.warehouse}", markup=False)
         if summary.status.page.exists():
             console.print(f"page:      {summary.status.page.as_uri()}", markup=False)
+    if summary.lineage:
+        console.print(f"lineage:   {summary.lineage.as_uri()}", markup=False)
     if summary.catalogue:
         console.print(f"catalogue: {summary.catalogue.as_uri()}", markup=False)
     if not summary.succeeded:
@@ -209,6 +211,7 @@ def _document(summary: Summary) -> dict[str, Any]:
         "tables": status.get("tables", []),
         "warehouse": status.get("warehouse"),
         "page": status.get("page"),
+        "lineage": summary.lineage,
         "catalogue": summary.catalogue,
         "page_problems": list(summary.page_problems),
         "quality": quality_document(summary.quality) if summary.quality else None,

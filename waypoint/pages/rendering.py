@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -63,12 +63,13 @@ def render_page(
     out_file: Path,
     as_of: datetime,
     catalogue: Path | None = None,
+    lineage: Path | None = None,
 ) -> Rendered:
     """Write the page that `pages_dir` describes from the published warehouse, whole or not at all.
 
     A query that cannot be answered, or has no rows, leaves a box that says so. In the queries,
-    `getvariable('as_of')` is the time for which the page is made (UTC, no zone). A `catalogue` that
-    stands in the same folder is linked.
+    `getvariable('as_of')` is the time for which the page is made (UTC, no zone). A `catalogue` and
+    a page of the `lineage` that stand in the same folder are linked.
 
     Raises:
         InvalidPage: the description cannot be used.
@@ -78,7 +79,7 @@ def render_page(
     with reading(published_file) as connection:
         connection.execute("set variable as_of = cast(? as timestamp)", [as_of])
         work = _Work(connection, table_status)
-        html = _document(page, as_of, work, catalogue)
+        html = _document(page, as_of, work, {"Catalogue": catalogue, "Lineage": lineage})
     out_file.parent.mkdir(parents=True, exist_ok=True)
     temporary = out_file.with_name(f"{out_file.name}.tmp{os.getpid()}")
     try:
@@ -89,13 +90,16 @@ def render_page(
     return Rendered(out_file, tuple(work.problems))
 
 
-def _document(page: Page, as_of: datetime, work: _Work, catalogue: Path | None) -> str:
+def _document(page: Page, as_of: datetime, work: _Work, beside: Mapping[str, Path | None]) -> str:
     named = [(f"part-{index}", section) for index, section in enumerate(page.sections, start=1)]
     links = "".join(
         f'<li><a href="#{name}">{escape(section.title)}</a></li>' for name, section in named
     )
-    if catalogue is not None:
-        links += f'<li><a href="{escape(catalogue.name)}">Catalogue</a></li>'
+    links += "".join(
+        f'<li><a href="{escape(path.name)}">{escape(title)}</a></li>'
+        for title, path in beside.items()
+        if path is not None
+    )
     parts = "\n".join(_section(name, section, work) for name, section in named)
     moment = f"{text(as_of)} UTC"
     here = files("waypoint.pages")
