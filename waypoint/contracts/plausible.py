@@ -14,6 +14,9 @@ from typing import Any
 
 from waypoint.contracts.model import Column
 
+#: How the JSON text of a type begins.
+JSON_OPENINGS = {"object": "{", "array": "["}
+
 #: The custom property by which a column is left out of some of these rules.
 MAY_BE = "mayBe"
 BLANK, IMPLAUSIBLE, EMPTY = "blank", "implausible", "empty"
@@ -27,7 +30,6 @@ _LARGEST_DOUBLE = "1e15"
 
 #: What is left where bytes were read in the wrong encoding.
 _ILLEGIBLE = "chr(65533)"
-_OPENINGS = {"object": "{", "array": "["}
 
 
 def plausible_rules(column: Column) -> list[dict[str, Any]]:
@@ -92,8 +94,8 @@ def _illegible(column: Column, may_be_blank: bool) -> str | None:
         return None
     if column.valid_values is not None or column.pattern is not None:
         return None
-    if column.logical_type in _OPENINGS:  # JSON
-        return f"left({name}, 1) <> '{_OPENINGS[column.logical_type]}'"
+    if column.logical_type in JSON_OPENINGS:  # JSON
+        return f"left({name}, 1) <> '{JSON_OPENINGS[column.logical_type]}'"
     if column.is_metadata:  # whole messages among it, too long to be read through
         garbled = f"left({name}, 1) = {_ILLEGIBLE}"
         may_be_blank = may_be_blank or not column.required

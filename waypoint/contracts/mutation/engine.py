@@ -54,7 +54,7 @@ class _Table:
     checks: list[Check]
     queries: dict[int, str] = field(default_factory=dict)  # of the checks, by their place
     undamaged: dict[tuple[int, str], int] = field(default_factory=dict)
-    landed: dict[str, list[int]] = field(default_factory=dict)
+    landed: dict[str, dict[str, int]] = field(default_factory=dict)
     unreadable: set[int] = field(default_factory=set)
 
     @property
@@ -171,8 +171,8 @@ class Mutation:
             if relation is None:
                 continue
             known = (
-                f"select avg(case when \"{column}\" in (select \"{column}\" from {relation})"
-                f" then 1.0 else 0.0 end) >= {_ENTITY} from {_PART} where \"{column}\" is not null"
+                f'select avg(case when "{column}" in (select "{column}" from {relation})'
+                f' then 1.0 else 0.0 end) >= {_ENTITY} from {_PART} where "{column}" is not null'
             )
             try:
                 row = self._connection.execute(known).fetchone()
@@ -280,7 +280,7 @@ class Mutation:
 
     def _noticed_at_landing(self, table: _Table, damage: Damage, stage: str) -> Noticed | None:
         assert damage.column is not None
-        types = dict(table.types)
+        types = landing.types_as_read(table.contract, table.types)
         if damage.retyped:
             types[damage.column] = damage.retyped
         names, counts = self._landing_counts(table, SUBJECT, types)
@@ -288,16 +288,16 @@ class Mutation:
             source = _PART if stage == _PART else _BASE
             listed = ", ".join(f'"{name}"' for name in table.columns)
             query = f"(select {listed} from {source})"
-            table.landed[stage] = self._landing_counts(table, query, table.types)[1]
-        usual = dict(zip(self._landing_names(table), table.landed[stage], strict=True))
+            as_read = landing.types_as_read(table.contract, table.types)
+            table.landed[stage] = dict(
+                zip(*self._landing_counts(table, query, as_read), strict=True)
+            )
+        usual = table.landed[stage]
         for name, count in zip(names, counts, strict=True):
             about = landing.concerns(table.contract, name, damage.column)
             if count > usual.get(name, 0) and about:
                 return Noticed("landing", name)
         return None
-
-    def _landing_names(self, table: _Table) -> list[str]:
-        return landing.landing_counts(table.contract, f"select * from {SUBJECT}", table.types)[1]
 
     def _landing_counts(
         self, table: _Table, source: str, types: Mapping[str, str]

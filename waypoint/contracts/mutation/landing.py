@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ingestion.comparison import PAYLOAD
 from ingestion.validation import validation
+from ingestion.values import JSON_KINDS
 from waypoint.contracts.model import Contract
 
 
@@ -23,7 +25,17 @@ def landing_counts(
         f"count(*) filter (where coalesce({check.broken}, false))" for check in checked.checks
     )
     names = [check.rule for check in checked.checks]
+    if PAYLOAD in types:  # what cannot be read as a message does not land
+        name, unread = f"{PAYLOAD}_is_readable", f"not json_valid({PAYLOAD})"
+        counted += f", count(*) filter (where {unread})"
+        names.append(name)
     return f"select {counted or '0'} from ({checked.typed})", names
+
+
+def types_as_read(contract: Contract, types: Mapping[str, str]) -> dict[str, str]:
+    """The types that the columns of a raw table have before they land: objects come as JSON."""
+    documents = {c.name for c in contract.columns if c.logical_type in JSON_KINDS}
+    return {name: "JSON" if name in documents else kind for name, kind in types.items()}
 
 
 def concerns(contract: Contract, name: str, column: str) -> bool:
