@@ -26,12 +26,15 @@ COMMANDS = {
     "extract": "waypoint.cli.ingest:extract",
     "land": "waypoint.cli.ingest:land",
     "load": "waypoint.cli.ingest:load",
+    "quarantine": "waypoint.cli.quarantine:quarantine",
     "build": "waypoint.cli.build:build",
     "publish": "waypoint.cli.publish:publish",
     "status": "waypoint.cli.status:status",
     "query": "waypoint.cli.query:query",
     "quality": "waypoint.cli.quality:quality",
     "contracts": "waypoint.cli.contracts:contracts",
+    "airflow": "waypoint.cli.airflow:airflow",
+    "maintain": "waypoint.cli.maintain:maintain",
     "lineage": "waypoint.cli.lineage:lineage",
 }
 

@@ -91,9 +91,9 @@ def send(project: Project, alert: Alert, environment: Mapping[str, str] | None =
         _log.error("nobody was told: %s", error)
         return
     if ways.slack is not None:
-        _try(lambda: ways.slack.send(message))  # type: ignore[union-attr]
+        _try(lambda: ways.slack.send(message))
     if ways.mail is not None and ways.default_address:
-        _try(lambda: ways.mail.send(message, [ways.default_address]))  # type: ignore[union-attr]
+        _try(lambda: ways.mail.send(message, [ways.default_address]))
 
 
 def alerts_file(project: Project) -> Path:

@@ -17,8 +17,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference
+from airflow.sdk import DAG, get_parsing_context
 from airflow.sdk.definitions.asset import AssetAny
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from ingestion.extraction import Source
 from ingestion.sources import read_sources
@@ -27,7 +29,6 @@ from waypoint.contracts.model import RAW
 from waypoint.orchestration.assets import built_asset, published_asset
 from waypoint.orchestration.freshness import tables_of
 from waypoint.orchestration.graph import (
-    WAREHOUSE_POOL,
     Part,
     Rendered,
     daily,
@@ -46,6 +47,7 @@ from waypoint.orchestration.operators import (
     tell_of_delay,
     tell_of_failure,
 )
+from waypoint.orchestration.pools import WAREHOUSE_POOL
 from waypoint.project import Project
 from waypoint.warehouse import EMBEDDED
 
@@ -93,17 +95,21 @@ def daily_dag(here: str | Path) -> DAG:
     dag = _dag(
         project, "daily", DAILY, part.tables, _DAY, "Features and full checks, at 02:00 UTC."
     )
+    before = None
     if part.tables:
-        _finish(project, dag, render(project, part, dag), "features")
-    for task_id, arguments in _checks():
-        CommandOperator(
+        before = _finish(project, dag, render(project, part, dag), "features")
+    for task_id, arguments, pool in _checks():
+        check = CommandOperator(
             task_id=task_id,
             dag=dag,
             root=str(project.root),
             arguments=arguments,
             trigger_rule="all_done",
             doc_md=f"`waypoint {' '.join(arguments)}`",
+            **({"pool": pool} if pool else {}),
         )
+        if before is not None:
+            before >> check
     return dag
 
 
@@ -177,8 +183,8 @@ def _deadline(
 
     A table is as old as the time between two runs, plus what a run takes.
     """
-    if period is None:
-        return None
+    if period is None or get_parsing_context().task_id is not None:
+        return None  # a task that is about to run needs none: the scheduler watches it
     contracts = [c for c in project.contracts.tables if c.name in set(tables) and c.freshness]
     if not contracts:
         return None
@@ -200,7 +206,7 @@ def _deadline(
     )
 
 
-def _finish(project: Project, dag: DAG, rendered: Rendered, what: str) -> None:
+def _finish(project: Project, dag: DAG, rendered: Rendered, what: str) -> FinishedOperator:
     finished = FinishedOperator(
         task_id="finished",
         dag=dag,
@@ -211,6 +217,7 @@ def _finish(project: Project, dag: DAG, rendered: Rendered, what: str) -> None:
         doc_md="Whether what was built may be published.",
     )
     rendered.ends >> finished
+    return finished
 
 
 def _ingestion(project: Project, source: Source) -> DAG:
@@ -241,11 +248,13 @@ def _simulation(project: Project) -> DAG:
     return dag
 
 
-def _checks() -> list[tuple[str, list[str]]]:
-    """The daily checks of everything: what the command line has of them."""
+def _checks() -> list[tuple[str, list[str], str | None]]:
+    """The daily checks of everything: a task id, a command, and the pool that it needs."""
     from waypoint.cli.app import COMMANDS
 
-    checks = [("contracts_rendered", ["contracts", "render", "--check"])]
+    checks: list[tuple[str, list[str], str | None]] = [
+        ("contracts_rendered", ["contracts", "render", "--check"], None)
+    ]
     if "quality" in COMMANDS:
-        checks.append(("quality", ["quality", "run", "--all"]))
+        checks.append(("quality", ["quality", "run", "--all", "--built"], WAREHOUSE_POOL))
     return checks

@@ -9,6 +9,7 @@ beside each other, `exposures.<exposure>` the consumers.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,22 +31,23 @@ from cosmos.dbt.graph import DbtGraph, DbtNode
 
 from waypoint.contracts.model import ML_FEATURES
 from waypoint.orchestration.assets import table_asset
-from waypoint.orchestration.manifest import BUILT, Manifest, Node
+from waypoint.orchestration.manifest import Manifest, Node
 from waypoint.orchestration.operators import (
     BuildOperator,
     FreshnessOperator,
     GateOperator,
     TableOperator,
 )
+from waypoint.orchestration.pools import WAREHOUSE_POOL
 from waypoint.project import Project
-
-#: The pool of those who open the warehouse: one at a time, where it is a DuckDB file.
-WAREHOUSE_POOL = "waypoint_warehouse"
 
 FRESHNESS_TASK, BUILD_TASK = "freshness", "build"
 
 #: Schemas whose tables are built once a day; all others are built every hour.
 DAILY_SCHEMAS = (ML_FEATURES,)
+
+# It warns of every exposure that it knows no operator for, and then asks the converter.
+logging.getLogger("cosmos.airflow.graph").setLevel(logging.ERROR)
 
 #: dbt's kinds of nodes, and what Cosmos calls those that it has no word of its own for.
 _EXPOSURE = DbtResourceType("exposure")
@@ -163,8 +165,17 @@ def render(project: Project, part: Part, dag: DAG) -> Rendered:
     return Rendered(rendered, built)
 
 
+class _Graph(DbtGraph):  # type: ignore[misc]
+    """Cosmos's reader of manifests, given the manifest that was read already."""
+
+    document: dict[str, Any]
+
+    def _load_manifest_from_file(self, manifest_path: Any) -> dict[str, Any]:
+        return self.document
+
+
 def _nodes(project: Project, part: Part, render_config: RenderConfig) -> dict[str, DbtNode]:
-    graph = DbtGraph(
+    graph = _Graph(
         project=ProjectConfig(
             dbt_project_path=project.root,
             manifest_path=part.manifest.path,
@@ -178,6 +189,7 @@ def _nodes(project: Project, part: Part, render_config: RenderConfig) -> dict[st
             profiles_yml_filepath=project.root / "profiles.yml",
         ),
     )
+    graph.document = dict(part.manifest.document)
     graph.load(method=LoadMode.DBT_MANIFEST, execution_mode=ExecutionMode.LOCAL)
     wanted = part.node_ids
     return {uid: node for uid, node in graph.nodes.items() if uid in wanted}
@@ -191,8 +203,6 @@ class _Tasks:
         self.root = str(project.root)
         self.groups: dict[str, TaskGroup] = {}
         self.gates: dict[str, str] = {}  # task id: unique id of its source
-        contracts = project.contracts
-        self.promised = {c.full_name for c in contracts.tables if c.freshness}
 
     def group(self, name: str) -> TaskGroup:
         if name not in self.groups:
@@ -202,8 +212,12 @@ class _Tasks:
     def source(self, *, node: DbtNode, **_: Any) -> Any:
         """The gate of a raw table; a table that promises nothing has none that could close."""
         known = self.part.sources[node.unique_id]
-        place = {"task_id": known.table, "dag": self.dag, "task_group": self.group(known.schema)}
-        if known.name not in self.promised:
+        place: dict[str, Any] = {
+            "task_id": known.table,
+            "dag": self.dag,
+            "task_group": self.group(known.schema),
+        }
+        if not known.promises:
             return EmptyOperator(**place, doc_md=known.description)
         gate = GateOperator(
             **place,
@@ -313,11 +327,6 @@ class _Tasks:
         closed = part.manifest.built_from([source]) | {source}
         tests = [uid for uid, test in part.tests.items() if closed & set(test.parents)]
         return [*(uid for uid in part.tables if uid in closed), *tests]
-
-
-def is_built(node: Node) -> bool:
-    """Whether dbt makes a table of the node."""
-    return node.kind in BUILT
 
 
 def manifest_file(project: Project) -> Path:

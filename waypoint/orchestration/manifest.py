@@ -18,9 +18,9 @@ from waypoint.errors import UnusableInput
 
 BUILT = ("model", "seed", "snapshot")
 
-#: A tag of a model that looks at other tables, whatever became of them: it waits for them, and is
-#: built also where one is stale or failed.
-OBSERVER = "observer"
+#: The folder of models that look at other tables, whatever became of those: they wait for them, and
+#: are built also where one is stale or failed.
+OBSERVERS = "observability"
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Node:
     selector: str = ""  # what names it to dbt, and nothing else
     severity: str = ""
     observes: bool = False
+    promises: bool = False  # a source: how fresh it is, by its contract
     description: str = ""
 
     @property
@@ -53,6 +54,7 @@ class Manifest:
     path: Path
     project: str
     nodes: Mapping[str, Node]
+    document: Mapping[str, Any] = field(default_factory=dict, repr=False)  # as dbt wrote it
     _after: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -152,7 +154,7 @@ def _read(path: Path, _written: int) -> Manifest:
     kinds = (*BUILT, "source", "test", "exposure")
     known = {entry["unique_id"] for entry in entries if entry["resource_type"] in kinds}
     nodes = {e["unique_id"]: _node(e, known) for e in entries if e["unique_id"] in known}
-    return Manifest(path, project, nodes)
+    return Manifest(path, project, nodes, document)
 
 
 def _node(entry: Mapping[str, Any], known: Collection[str]) -> Node:
@@ -166,7 +168,8 @@ def _node(entry: Mapping[str, Any], known: Collection[str]) -> Node:
         parents=_once(p for p in _depends_on(entry) if p in known),
         selector=f"fqn:{'.'.join(entry['fqn'])}" if kind in (*BUILT, "test") else "",
         severity=str(config.get("severity") or "").lower(),
-        observes=OBSERVER in (config.get("tags") or ()),
+        observes=kind in BUILT and OBSERVERS in entry["fqn"],
+        promises=_promises(entry.get("freshness") or {}),
         description=entry.get("description") or "",
     )
 
@@ -176,6 +179,10 @@ def _name(entry: Mapping[str, Any], kind: str) -> str:
         return str(entry["name"])
     table = entry["identifier"] if kind == "source" else entry.get("alias") or entry["name"]
     return f"{entry['schema']}.{table}".lower()
+
+
+def _promises(freshness: Mapping[str, Any]) -> bool:
+    return any((freshness.get(level) or {}).get("count") for level in ("warn_after", "error_after"))
 
 
 def _owner(entry: Mapping[str, Any], config: Mapping[str, Any]) -> str:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 PATIENCE = 1800.0  # seconds
 
 _FAILED = ("error", "fail", "runtime error", "partial success")
-_FAILED_STATES = ("failed", "upstream_failed")
 
 
 class TaskFailed(Exception):
@@ -250,7 +249,9 @@ class BuildOperator(WaypointOperator):
             dag_id=self.dag_id, run_ids=[context["run_id"]], task_ids=list(self.gates)
         )
         of_run = states.get(context["run_id"], {})
-        return [self.gates[task] for task, state in of_run.items() if state in _FAILED_STATES]
+        if "upstream_failed" in of_run.values():
+            raise AirflowFailException("the sources were not measured, so nothing is built")
+        return [self.gates[task] for task, state in of_run.items() if state == "failed"]
 
 
 class TableOperator(WaypointOperator):
