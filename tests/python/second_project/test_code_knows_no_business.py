@@ -18,10 +18,12 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 #: Names of columns in contracts that are Waypoint's own words, or everybody's.
 GENERIC = {
     "as_of",
+    "changed_at",
     "charge_id",  # the word of the API whose local stand-in is in the simulator
     "created_at",
     "event_id",
     "full_name",
+    "is_deleted",
     "loaded_at",
     "primary_key",
     "row_count",
@@ -32,9 +34,14 @@ GENERIC = {
 }
 
 
+#: Tables about tables: what they say is in Waypoint's own words.
+ABOUT_TABLES = "observability"
+
+
 def identifiers() -> set[str]:
     """Names of tables and topics, and of columns that are more than one plain word."""
-    contracts = read_contracts(REPOSITORY / "contracts").values()
+    read = read_contracts(REPOSITORY / "contracts").values()
+    contracts = [contract for contract in read if contract.domain != ABOUT_TABLES]
     names = {c.name for c in contracts if c.name not in TABLES}
     names |= {column.name for c in contracts for column in _all_columns(c)}
     return {name for name in names if re.search(r"[a-z][_-][a-z]", name)} - GENERIC
