@@ -130,7 +130,7 @@ class Contract:
     @property
     def dbt_source(self) -> str | None:
         """The name of the dbt source that the table belongs to; None where dbt builds it."""
-        return RAW if self.schema == RAW else self.custom.get(DBT_SOURCE)
+        return self.custom.get(DBT_SOURCE) or (RAW if self.schema == RAW else None)
 
     @property
     def major(self) -> int:

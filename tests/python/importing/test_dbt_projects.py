@@ -208,6 +208,30 @@ def test_or_from_dbts_catalog(shop):
     }
 
 
+def test_what_can_have_no_contract_is_left_out_with_its_reason(shop):
+    node = {"resource_type": "model", "package_name": "shop", "columns": {}}
+    nodes = {
+        "orders": {"name": "orders", "schema": "main"},
+        "short": {"name": "short", "schema": "main", "config": {"materialized": "ephemeral"}},
+        "seen": {"name": "seen", "schema": "raw"},
+        "theirs": {"name": "theirs", "schema": "main", "package_name": "a_package"},
+    }
+    document = {
+        "metadata": {"project_name": "shop"},
+        "sources": {},
+        "nodes": {
+            f"model.shop.{name}": node | entry | {"unique_id": f"model.shop.{name}"}
+            for name, entry in nodes.items()
+        },
+    }
+    shop.put("target/manifest.json", json.dumps(document))
+    ended = drafted(shop)
+    assert [p.name for p in shop.root.rglob("contracts/*/*.yaml")] == ["orders.yaml"]
+    assert "short was left out: it is ephemeral" in ended.out
+    assert "seen was left out: the folder contracts/raw" in ended.out
+    assert "theirs" not in ended.out
+
+
 @pytest.mark.timeout(120)
 def test_a_source_that_others_load_is_rendered_as_a_source(shop):
     with duckdb.connect(str(shop.root / "shop.duckdb")) as connection:

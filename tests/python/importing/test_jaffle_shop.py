@@ -148,3 +148,16 @@ def test_no_damage_to_its_tables_goes_unnoticed(taken_over):
     assert ended.code == 0, ended.err
     assert ended.json["mutants"] > 150
     assert ended.json["survivors"] == []
+
+
+@pytest.mark.long
+def test_a_seed_that_breaks_a_rule_fails_the_build_by_the_rules_name(
+    taken_over, tmp_path, make_command_line
+):
+    root = tmp_path / "jaffle"
+    shutil.copytree(taken_over[0].root, root)
+    seed = root / "seeds" / "raw_orders.csv"
+    seed.write_text(seed.read_text().replace("returned", "eaten", 1))
+    ended = make_command_line(root).waypoint("build")
+    assert ended.code == 1
+    assert "jaffle.raw_orders: status_is_allowed is broken once" in ended.out + ended.err

@@ -23,7 +23,7 @@ from waypoint.contracts.importing.draft import Draft, DraftColumn
 from waypoint.contracts.importing.table import duckdb_table
 from waypoint.contracts.importing.types import contract_type
 from waypoint.contracts.importing.writing import Imported, contract_files, contract_path, write
-from waypoint.contracts.model import DBT_SOURCE
+from waypoint.contracts.model import DBT_SOURCE, RAW, TOPICS
 from waypoint.errors import UnusableInput
 from waypoint.project import Project
 
@@ -60,8 +60,9 @@ def import_dbt(project: Project, request: DbtRequest) -> Imported:
     drafts: dict[Path, DbtTable] = {}
     wanted = []
     for table in _wanted(tables, request.only):
-        if table.unsupported:
-            notes.append(f"{table.name} was left out: {table.unsupported}")
+        reason = table.unsupported or _taken_schema(table)
+        if reason:
+            notes.append(f"{table.name} was left out: {reason}")
             continue
         draft = _draft(table, built, request)
         wanted.append(draft)
@@ -98,6 +99,12 @@ def _wanted(tables: list[DbtTable], only: Sequence[str]) -> list[DbtTable]:
             raise UnusableInput(f"the dbt project has no table {name}", hint=hint)
     found = [table for table in tables if not only or table.name in only]
     return sorted(found, key=lambda table: (table.schema or "", table.name))
+
+
+def _taken_schema(table: DbtTable) -> str:
+    if table.schema in (RAW, TOPICS) and table.kind != "sources":
+        return f"the folder contracts/{table.schema} is not for tables that dbt builds"
+    return ""
 
 
 def _draft(table: DbtTable, built: _BuiltTables, request: DbtRequest) -> Draft:
