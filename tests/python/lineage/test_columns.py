@@ -10,6 +10,7 @@ TABLES = {
     "raw.orders": ("id", "user_id", "amount", "status", "created_at", "payload"),
     "raw.users": ("id", "email", "country", "created_at"),
     "raw.items": ("id", "order_id", "price", "quantity"),
+    "marts.paid": ("user_id", "cents", "loaded_at"),
 }
 
 # name, SQL, output columns with their sources, columns that only decide the rows
@@ -244,11 +245,210 @@ CASES: list[tuple[str, str, dict[str, str], str]] = [
         {"id": "orders.id"},
         "",
     ),
+    (
+        "a CTE read twice",
+        "with o as (select id, amount from raw.orders) select a.id, b.amount from o as a"
+        " join o as b on a.id = b.id",
+        {"id": "orders.id", "amount": "orders.amount"},
+        "orders.id",
+    ),
+    (
+        "a CTE that is called like another table's column",
+        "with amount as (select price as id from raw.items) select amount.id as x from amount",
+        {"x": "items.price"},
+        "",
+    ),
+    (
+        "a CTE inside a CTE, with the same name",
+        "with o as (with o as (select user_id as k from raw.orders) select k from o)"
+        " select k from o",
+        {"k": "orders.user_id"},
+        "",
+    ),
+    (
+        "a CTE that counts itself up",
+        "with recursive n as (select id as k, 0 as depth from raw.orders union all"
+        " select k, depth + 1 from n where depth < 5) select k, depth from n",
+        {"k": "orders.id", "depth": ""},
+        "",
+    ),
+    (
+        "a union in a CTE, stars in both branches",
+        "with a as (select id, user_id from raw.orders), b as (select id, order_id from raw.items),"
+        " u as (select * from a union all select * from b) select user_id as who from u",
+        {"who": "orders.user_id items.order_id"},
+        "",
+    ),
+    (
+        "a filter in one branch of a union",
+        "select id from raw.orders where status = 'paid' union all select id from raw.users",
+        {"id": "orders.id users.id"},
+        "orders.status",
+    ),
+    (
+        "intersect",
+        "select id from raw.orders intersect select order_id from raw.items",
+        {"id": "orders.id items.order_id"},
+        "orders.id items.order_id",
+    ),
+    (
+        "stars of both sides",
+        "with i as (select price, quantity from raw.items), u as (select email from raw.users)"
+        " select * from i cross join u",
+        {"price": "items.price", "quantity": "items.quantity", "email": "users.email"},
+        "",
+    ),
+    (
+        "a star and more beside it",
+        "with o as (select id, amount from raw.orders) select *, amount / 100 as whole from o",
+        {"id": "orders.id", "amount": "orders.amount", "whole": "orders.amount"},
+        "",
+    ),
+    (
+        "the frame of a window adds nothing",
+        "select sum(amount) over (partition by user_id order by created_at rows between"
+        " unbounded preceding and current row) as running from raw.orders",
+        {"running": "orders.amount orders.user_id orders.created_at"},
+        "",
+    ),
+    (
+        "a window over an aggregate",
+        "select user_id, rank() over (order by sum(amount) desc) as place from raw.orders"
+        " group by user_id",
+        {"user_id": "orders.user_id", "place": "orders.amount"},
+        "orders.user_id",
+    ),
+    (
+        "first_value",
+        "select first_value(status) over (partition by user_id order by id) as first"
+        " from raw.orders",
+        {"first": "orders.status orders.user_id orders.id"},
+        "",
+    ),
+    (
+        "a window in a CTE, its number filtered outside",
+        "with n as (select id, row_number() over (partition by user_id order by created_at) as k"
+        " from raw.orders) select id from n where k = 1",
+        {"id": "orders.id"},
+        "orders.user_id orders.created_at",
+    ),
+    (
+        "qualify by a name of the select",
+        "select id, row_number() over (partition by user_id order by created_at) as k"
+        " from raw.orders qualify k = 1",
+        {"id": "orders.id", "k": "orders.user_id orders.created_at"},
+        "orders.user_id orders.created_at",
+    ),
+    (
+        "grouped by position",
+        "select country, count(*) as n from raw.users group by 1",
+        {"country": "users.country", "n": ""},
+        "users.country",
+    ),
+    (
+        "grouped by an expression",
+        "select date_trunc('day', created_at) as day, max(amount) as top from raw.orders"
+        " group by date_trunc('day', created_at)",
+        {"day": "orders.created_at", "top": "orders.amount"},
+        "orders.created_at",
+    ),
+    (
+        "a conditional sum",
+        "select sum(case when status = 'paid' then amount end) as paid from raw.orders",
+        {"paid": "orders.status orders.amount"},
+        "",
+    ),
+    (
+        "a percentile",
+        "select percentile_cont(0.95) within group (order by amount) as p from raw.orders",
+        {"p": "orders.amount"},
+        "",
+    ),
+    (
+        "a list in an order",
+        "select listagg(status, ',') within group (order by created_at) as path from raw.orders",
+        {"path": "orders.status orders.created_at"},
+        "",
+    ),
+    (
+        "not in",
+        "select id from raw.orders where id not in (select order_id from raw.items)",
+        {"id": "orders.id"},
+        "orders.id items.order_id",
+    ),
+    (
+        "a subquery in a case",
+        "select case when amount > (select avg(price) from raw.items) then 1 else 0 end as dear"
+        " from raw.orders",
+        {"dear": "orders.amount items.price"},
+        "",
+    ),
+    (
+        "a subquery of a CTE",
+        "with top as (select max(price) as p from raw.items) select id from raw.orders"
+        " where amount > (select p from top)",
+        {"id": "orders.id"},
+        "orders.amount items.price",
+    ),
+    (
+        "a full join, the key from either side",
+        "select coalesce(o.user_id, u.id) as who from raw.orders as o"
+        " full outer join raw.users as u on u.id = o.user_id",
+        {"who": "orders.user_id users.id"},
+        "orders.user_id users.id",
+    ),
+    (
+        "a join by a range",
+        "select i.id, o.status from raw.items as i join raw.orders as o"
+        " on i.order_id = o.id and i.price between 1 and o.amount",
+        {"id": "items.id", "status": "orders.status"},
+        "items.order_id items.price orders.id orders.amount",
+    ),
+    (
+        "a table without an alias, named in full",
+        "select raw.orders.id, orders.amount from raw.orders",
+        {"id": "orders.id", "amount": "orders.amount"},
+        "",
+    ),
+    (
+        "upper case",
+        "SELECT ID, Amount AS Cents FROM RAW.ORDERS WHERE Status = 'paid'",
+        {"id": "orders.id", "cents": "orders.amount"},
+        "orders.status",
+    ),
+    (
+        "an incremental model's new rows, by its own newest",
+        "select id, amount from raw.orders where created_at > "
+        "(select coalesce(max(loaded_at), cast('1900-01-01' as timestamp)) from marts.paid)",
+        {"id": "orders.id", "amount": "orders.amount"},
+        "orders.created_at marts.paid.loaded_at",
+    ),
+    (
+        "an incremental model's touched keys, made again whole",
+        "with touched as (select distinct user_id from raw.orders where created_at > "
+        "(select max(loaded_at) from marts.paid)) select o.user_id, sum(o.amount) as cents"
+        " from raw.orders as o where o.user_id in (select user_id from touched) group by o.user_id",
+        {"user_id": "orders.user_id", "cents": "orders.amount"},
+        "orders.user_id orders.created_at marts.paid.loaded_at",
+    ),
+    (
+        "an incremental model that keeps what it had",
+        "with old as (select user_id, cents from marts.paid), new as (select user_id,"
+        " sum(amount) as cents from raw.orders group by user_id) select n.user_id,"
+        " n.cents + coalesce(o.cents, 0) as cents from new as n left join old as o"
+        " on o.user_id = n.user_id",
+        {
+            "user_id": "orders.user_id",
+            "cents": "orders.amount marts.paid.cents",
+        },
+        "orders.user_id marts.paid.user_id",
+    ),
 ]
 
 
 def named(text: str) -> set[str]:
-    return {f"raw.{name}" for name in text.split()}
+    """Full names of columns: `orders.id` is one of raw."""
+    return {name if name.count(".") == 2 else f"raw.{name}" for name in text.split()}
 
 
 @pytest.mark.parametrize("dialect", ["duckdb", "snowflake"])
