@@ -9,6 +9,7 @@ noticed in the whole table.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 
 #: Rows that the cheap checks look at first.
 SAMPLE = 4_000
-#: How long a changed query may take, in seconds; one that joins everything with everything would
-#: not be noticed by a rule but by whoever waits for the build.
-PATIENCE = 20.0
+#: How much longer than the model's own query a changed one may take, and how long at least, in
+#: seconds; one that joins everything with everything would not be noticed by a rule but by whoever
+#: waits for the build.
+PATIENCE, LEAST_PATIENCE = 5, 3.0
 
 #: Which share of a column's values must be keys of another table to be references to its rows.
 _ENTITY = 0.95
@@ -377,7 +379,9 @@ class Mutation:
         changes = list(queries.changed_queries(sql))
         if not changes:
             return
-        fingerprint = self._built(table, sql)
+        start = time.monotonic()
+        fingerprint = self._built(table, sql, None)
+        patience = max(LEAST_PATIENCE, PATIENCE * (time.monotonic() - start))
         if fingerprint is None:
             tally.not_run += len(changes)
             return
@@ -385,7 +389,7 @@ class Mutation:
         self._connection.execute(f"create or replace table {_BASE} as select * from built")
         table.undamaged.clear()
         for change in changes:
-            other = self._built(table, change.sql)
+            other = self._built(table, change.sql, patience)
             if other is None:
                 tally.not_run += 1
             elif other == fingerprint:
@@ -395,11 +399,14 @@ class Mutation:
                 damage = Damage(change.operator, None, change.detail, "")
                 tally.add(damage, self._noticed_in_sets(table, None))
 
-    def _built(self, table: _Table, sql: str) -> tuple[object, ...] | None:
-        """What tells the rows of a query from others; they are left in the table `built`."""
+    def _built(self, table: _Table, sql: str, patience: float | None) -> tuple[object, ...] | None:
+        """What tells the rows of a query from others; they are left in the table `built`.
+
+        None where the query cannot be run, or takes longer than `patience` seconds.
+        """
         listed = ", ".join(f'"{name}"' for name in table.columns)
         try:
-            with self._patience():
+            with self._interrupted_after(patience):
                 self._connection.execute(
                     f"create or replace table built as select {listed} from ({sql})"
                 )
@@ -411,8 +418,11 @@ class Mutation:
         return row
 
     @contextmanager
-    def _patience(self) -> Iterator[None]:
-        timer = threading.Timer(PATIENCE, self._connection.interrupt)
+    def _interrupted_after(self, seconds: float | None) -> Iterator[None]:
+        if seconds is None:
+            yield
+            return
+        timer = threading.Timer(seconds, self._connection.interrupt)
         timer.start()
         try:
             yield

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from waypoint.clock import now
-from waypoint.contracts.model import Contract, Contracts
+from waypoint.contracts.model import RAW, Contract, Contracts
 from waypoint.contracts.mutation.checks import compiled
 from waypoint.contracts.mutation.engine import Mutation
 from waypoint.contracts.mutation.model import MutationReport, Score
@@ -68,7 +68,15 @@ def mutate(
             for contract in contracts:
                 scores.append(mutation.score(contract))
                 watch(scores[-1], len(scores), len(contracts))
-    return MutationReport(scores)
+    left_out = [] if select else [_topic(topic) for topic in project.contracts.topics]
+    return MutationReport([*scores, *left_out])
+
+
+def _topic(topic: Contract) -> Score:
+    """A topic has no rows of its own: what it promises is asked of the table that it lands in."""
+    table = topic.custom.get("landsIn")
+    why = f"its messages are those of {RAW}.{table}" if table else "its messages land in no table"
+    return Score(topic.full_name, 0, 0, 0, 0, 0, (), left_out=why)
 
 
 def entities(contracts: Contracts) -> dict[str, frozenset[str]]:
