@@ -7,7 +7,8 @@ Then, on that warehouse:
 
 - the tests of all contracts, as dbt runs them (its start and its reading of the project taken off),
   and the same statements bare in one DuckDB process, against the build in full;
-- `datacontract test` of the same tables, in one process. It checks columns and types, too, which
+- `datacontract test` of the built tables, in one process, against the statements that can fail a
+  build, bare: the coverage that comes nearest to its own. It checks columns and types, too, which
   our builds enforce, and not that references exist;
 - the suites of Great Expectations, for what they cost;
 - the gate on a clone of the repository (bench/gate.py).
@@ -74,27 +75,26 @@ def tests(project: Bench) -> dict[str, Any]:
     """The tests of all contracts on the built warehouse: by dbt, and bare."""
     by_dbt = project.waypoint("build", "--", "--select", "test_name:contract_rules")
     results = json.loads((project.folder / "target/run_results.json").read_text())["results"]
-    statements = [
-        f"select count(*) from ({result['compiled_code']})"
-        for result in results
-        if result["unique_id"].startswith("test.")
-    ]
+    tested = [result for result in results if result["unique_id"].startswith("test.")]
+    errors = [result for result in tested if "__contract." in result["unique_id"]]
     idle = project.waypoint("build", "--", "--resource-type", "exposure")
-    listed = project.folder / "tests.json"
-    listed.write_text(json.dumps(statements))
-    runner = str(Path(__file__).with_name("bare_statements.py"))
-    bare = measure(
-        [sys.executable, runner, str(project.warehouse), str(listed)],
-        project.folder,
-        project.environment,
-    )
     return {
-        "tests": len(statements),
+        "tests": len(tested),
         "by_dbt": asdict(by_dbt),
         "dbt_idle": asdict(idle),
-        "bare": asdict(bare),
+        "bare": asdict(bare(project, tested)),
+        "bare_errors": asdict(bare(project, errors)),
         "cpu": round(by_dbt.cpu - idle.cpu, 1),
     }
+
+
+def bare(project: Bench, tested: list[dict[str, Any]]) -> Measured:
+    """The compiled statements of some tests, one after the other in one DuckDB process."""
+    listed = project.folder / "tests.json"
+    listed.write_text(json.dumps([f"select count(*) from ({t['compiled_code']})" for t in tested]))
+    runner = str(Path(__file__).with_name("bare_statements.py"))
+    command = [sys.executable, runner, str(project.warehouse), str(listed)]
+    return measure(command, project.folder, project.environment)
 
 
 def other_tool(project: Bench) -> dict[str, Any]:
@@ -116,11 +116,16 @@ def test_by_other_tool(folder: Path, answer: Path) -> None:
     copies = folder / "copies"
     copies.mkdir()
     ours: set[str] = set()
+    errors: set[str] = set()
     theirs: set[str] = set()
     broken: set[str] = set()
     contracts = read_contracts(folder / "contracts")
     for contract in (c for c in contracts.tables if c.schema in SCHEMAS):
-        ours |= {f"{contract.full_name}.{rule['name']}" for rule in table_rules(contract)}
+        for rule in table_rules(contract):
+            name = f"{contract.full_name}.{rule['name']}"
+            ours.add(name)
+            if rule["severity"] == "error":
+                errors.add(name)
         copy = prepared(contract, folder / "var/warehouse/waypoint.duckdb", copies)
         found = verdict(contract, copy)
         theirs |= {f"{contract.full_name}.{rule}" for rule in found.checked}
@@ -129,6 +134,7 @@ def test_by_other_tool(folder: Path, answer: Path) -> None:
         json.dumps(
             {
                 "our_rules": len(ours),
+                "our_errors": len(errors),
                 "rules_of_both": len(ours & theirs),
                 "rules_that_it_finds_broken": sorted(broken),
             }
@@ -149,16 +155,13 @@ def bench(folder: Path, history: float, rounds: int) -> dict[str, Any]:
     result["tests"] = tests(project)
     result["datacontract"] = other_tool(project)
     result["great_expectations"] = asdict(project.waypoint("quality", "run", "--all", "--built"))
-    ours, bare, theirs = (
-        result["tests"]["cpu"],
-        result["tests"]["bare"]["cpu"],
-        result["datacontract"]["cpu"],
-    )
+    ours, theirs = result["tests"]["cpu"], result["datacontract"]["cpu"]
+    everything, errors = (result["tests"][name]["cpu"] for name in ("bare", "bare_errors"))
     result["ratios"] = {
         "tests_to_build": round(ours / build.cpu, 3),
-        "bare_tests_to_build": round(bare / build.cpu, 3),
+        "bare_tests_to_build": round(everything / build.cpu, 3),
         "datacontract_to_tests": round(theirs / ours, 1),
-        "datacontract_to_bare_tests": round(theirs / bare, 1),
+        "datacontract_to_the_same_bare": round(theirs / errors, 1),
     }
     return result
 
@@ -177,8 +180,9 @@ def report(result: dict[str, Any]) -> None:
         f" {ratios['tests_to_build']:.1%} of the build (goal: at most {GOAL_OF_BUILD:.0%}),"
         f" {ratios['bare_tests_to_build']:.1%} bare\n"
         f"datacontract test: {other['cpu']} CPU s, {other['rules_of_both']} of"
-        f" {other['our_rules']} rules: x{ratios['datacontract_to_tests']} of our tests (goal: at"
-        f" least {GOAL_OTHER}), x{ratios['datacontract_to_bare_tests']} of them bare\n"
+        f" {other['our_rules']} rules: x{ratios['datacontract_to_tests']} of all our tests;"
+        f" x{ratios['datacontract_to_the_same_bare']} of the {other['our_errors']} rules that fail"
+        f" a build, bare (goal: at least {GOAL_OTHER})\n"
         f"Great Expectations, all tables: {result['great_expectations']['cpu']} CPU s\n"
         f"the gate: at most {max(check['seconds'] for check in checks)} s"
         f" (goal: at most {gate.GOAL:g})"
