@@ -32,9 +32,11 @@ _PLACES = {
     "line": "_line",
     "partition": "_partition",
     "message_offset": "_offset",
+    "message_timestamp": "_kafka_timestamp",
+    "message_key": "_key",
 }
 #: Longest payload that is kept of a rejected row, in characters.
-_PAYLOAD_KEPT = 1_000_000
+PAYLOAD_KEPT = 1_000_000
 
 
 def land_query(
@@ -172,7 +174,7 @@ def _quarantine(
         "batch": text_literal(batch),
         **{entry: quoted(name) for entry, name in _PLACES.items() if name in types},
         **{name: f"found.{name}" for name in PROBLEM_FIELDS},
-        "payload": f"left(cast({payload} as varchar), {_PAYLOAD_KEPT})",
+        "payload": f"left(cast({payload} as varchar), {PAYLOAD_KEPT})",
     }
     columns = ", ".join(
         f"cast({values.get(name, 'null')} as {kind}) as {quoted(name)}"

@@ -29,6 +29,8 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "line": "bigint",
         "partition": "integer",
         "message_offset": "bigint",
+        "message_timestamp": "timestamp",
+        "message_key": "varchar",
         "field": "varchar",
         "value": "varchar",
         "rule": "varchar",

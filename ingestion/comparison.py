@@ -128,7 +128,7 @@ def land_changes(
     described = connection.execute(f"describe {query}").fetchall()
     types = {name: str(kind) for name, kind, *_ in described}
     checked = validation(contract, query, types, document=document)
-    newest = _newest(connection, contract, files, key, since)
+    newest = newest_versions(connection, contract, files, key, since)
     _settle(connection, contract, checked, newest, key, _rejected_before(area, contract, source))
     gone = 0
     notes: tuple[str, ...] = ()
@@ -165,7 +165,7 @@ def row_payload(columns: Iterable[str]) -> str:
     return f"cast(to_json({{{fields}}}) as varchar) as {quoted(PAYLOAD)}"
 
 
-def _newest(
+def newest_versions(
     connection: duckdb.DuckDBPyConnection,
     contract: Contract,
     files: Sequence[Path],

@@ -45,7 +45,8 @@ MESSAGE_COLUMNS = (
 #: The longest message, in bytes, that fits into a column of either warehouse.
 LONGEST_MESSAGE = 16_000_000
 
-_TOPIC, _RANGES = "topic", "ranges"
+#: What a batch's position says: the topic, and the ranges of its offsets by partition.
+TOPIC, _RANGES = "topic", "ranges"
 _MOST_DRIFT = 20
 
 
@@ -116,7 +117,7 @@ def land_messages(
     """
     if landed is None:
         landed = footers.history(area, topic.contract.name)
-    _take_apart(connection, messages, topic)
+    take_apart(connection, messages, topic)
     try:
         repeated = _drop_repeated(connection)
         ranges = _ranges(connection)
@@ -131,7 +132,7 @@ def land_messages(
             source=source,
             batch=batch,
             area=area,
-            position={**(position or {}), _TOPIC: topic.name, _RANGES: ranges},
+            position={**(position or {}), TOPIC: topic.name, _RANGES: ranges},
             drift=_unknown_fields(connection, topic),
             unchanged=repeated,
             document="_payload",
@@ -141,7 +142,7 @@ def land_messages(
         connection.execute("drop table if exists taken_apart")
 
 
-def _take_apart(connection: duckdb.DuckDBPyConnection, messages: str, topic: Topic) -> None:
+def take_apart(connection: duckdb.DuckDBPyConnection, messages: str, topic: Topic) -> None:
     """Make the table `taken_apart` of the messages, their values parsed once each."""
     try:
         connection.execute(_taken_apart(messages, topic, guarded=False))
@@ -296,7 +297,7 @@ def _drop_landed(
     overlapping = [
         batch
         for batch in landed
-        if batch.position.get(_TOPIC) == topic.name
+        if batch.position.get(TOPIC) == topic.name
         and _overlap(batch.position.get(_RANGES, {}), ranges)
     ]
     if not overlapping:
