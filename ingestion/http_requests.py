@@ -153,7 +153,8 @@ class HttpServer:
             reraise=True,
         )
         try:
-            return trying(self._try, path, query, reading)
+            found: Read = trying(self._try, path, query, reading)
+            return found
         except _Garbage as garbage:
             raise UnusableAnswer(
                 f"{self._source}: the answer of {self.shown(path)} {garbage.problem}:"

@@ -70,7 +70,7 @@ def _source(
         )
     missing: list[str] = []
     settings = {
-        key: _filled(value, environment, missing)
+        key: filled(value, environment, missing)
         for key, value in entry.items()
         if key not in _NOT_SETTINGS
     }
@@ -84,12 +84,16 @@ def _source(
         settings=settings,
         connected=not missing,
         missing=tuple(dict.fromkeys(missing)),
-        schedule=_schedule(path, name, entry.get("schedule")),
+        schedule=schedule_of(path, name, entry.get("schedule")),
     )
 
 
-def _schedule(path: Path, name: str, schedule: Any) -> str | None:
-    """When a scheduler reads the source, None: on request only."""
+def schedule_of(path: Path, name: str, schedule: Any) -> str | None:
+    """When a scheduler reads the source, None: on request only.
+
+    Raises:
+        UnusableInput: neither a cron expression nor what stands for one.
+    """
     if schedule is None:
         return None
     if isinstance(schedule, str) and (
@@ -102,12 +106,15 @@ def _schedule(path: Path, name: str, schedule: Any) -> str | None:
     )
 
 
-def _filled(value: Any, environment: Mapping[str, str], missing: list[str]) -> Any:
-    """`value` with its variables filled in, lists and mappings within it included."""
+def filled(value: Any, environment: Mapping[str, str], missing: list[str]) -> Any:
+    """`value` with its variables filled in, lists and mappings within it included.
+
+    The names of variables that are neither set nor have a default are appended to `missing`.
+    """
     if isinstance(value, dict):
-        return {key: _filled(inner, environment, missing) for key, inner in value.items()}
+        return {key: filled(inner, environment, missing) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_filled(inner, environment, missing) for inner in value]
+        return [filled(inner, environment, missing) for inner in value]
     if not isinstance(value, str):
         return value
 
