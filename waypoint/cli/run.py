@@ -167,7 +167,7 @@ def _print_remarks(summary: Summary, console: Console) -> None:
         )
     more = sum(rejection.rows for rejection in summary.rejections[_SHOWN:])
     if more:
-        console.print(f"  {more:,} more: select * from raw.quarantine")
+        console.print(f"  {more:,} more: waypoint quarantine list")
     for drift in summary.drift:
         console.print(f"drift: {drift}", markup=False)
     for name, variables in summary.left_out.items():
