@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -140,13 +141,37 @@ def table_namespace(project: Project, target: Path, dialect: str) -> str:
 
 
 def parent_run_facet() -> parent_run.ParentRunFacet | None:
-    """The run that started this one, e.g. an Airflow task: by OPENLINEAGE_PARENT_ID."""
+    """The run that started this one: by OPENLINEAGE_PARENT_ID, or the Airflow task it runs in."""
     from openlineage.common.provider.dbt.utils import get_parent_run_metadata
 
     try:
-        parent = get_parent_run_metadata()
+        parent = get_parent_run_metadata() or _airflow_task()
         return parent.to_openlineage() if parent else None
     except ValueError:  # an id that is no UUID
+        return None
+
+
+def _airflow_task() -> Any:
+    """The Airflow task that this process runs, as its own events name it; None outside of one."""
+    if "airflow.sdk" not in sys.modules:
+        return None
+    try:
+        from airflow.providers.openlineage.plugins import macros
+        from airflow.sdk import get_current_context
+        from openlineage.common.provider.dbt.facets import ParentRunMetadata
+
+        task = get_current_context()["ti"]
+        namespace, job, run = str(macros.lineage_parent_id(task)).split("/")
+        root_namespace, root_job, root_run = str(macros.lineage_root_parent_id(task)).split("/")
+        return ParentRunMetadata(
+            run_id=run,
+            job_name=job,
+            job_namespace=namespace,
+            root_parent_run_id=root_run,
+            root_parent_job_name=root_job,
+            root_parent_job_namespace=root_namespace,
+        )
+    except Exception:  # no task runs here, or its provider of OpenLineage is not installed
         return None
 
 

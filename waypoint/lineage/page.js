@@ -87,7 +87,7 @@
   // layout: layers from left to right, boxes below each other
 
   const WIDTH = 196;
-  const ACROSS = 56;
+  const ACROSS = { least: 34, most: 72 }; // what the screen has room for
   const BETWEEN = 10;
   const MARGIN = 16;
   const ROW = 20;
@@ -97,6 +97,8 @@
     const layers = used.map((layer) => boxes.filter((box) => box.layer === layer));
     const height = (layer) => layer.reduce((sum, box) => sum + box.height + BETWEEN, -BETWEEN);
     const tallest = Math.max(...layers.map(height));
+    const room = (canvas.clientWidth - 2 * MARGIN - layers.length * WIDTH) / Math.max(1, layers.length - 1);
+    const across = Math.min(ACROSS.most, Math.max(ACROSS.least, Math.floor(room)));
     const before = new Map();
     for (const { from, to } of edges) push(before, to.id, from.id);
     const middle = new Map();
@@ -108,13 +110,13 @@
       if (main.classList.contains("chosen")) layer.sort((a, b) => mean(a) - mean(b) || 0);
       let y = MARGIN + (tallest - height(layer)) / 2;
       for (const box of layer) {
-        box.x = MARGIN + number * (WIDTH + ACROSS);
+        box.x = MARGIN + number * (WIDTH + across);
         box.y = y;
         middle.set(box.id, y + box.height / 2);
         y += box.height + BETWEEN;
       }
     });
-    return { width: MARGIN * 2 + layers.length * (WIDTH + ACROSS) - ACROSS, height: tallest + MARGIN * 2 };
+    return { width: MARGIN * 2 + layers.length * (WIDTH + across) - across, height: tallest + MARGIN * 2 };
   };
 
   const boxOf = (id, { columns = [], on = new Set(), asked = false, small = false, onlyRows = false, more = "" }) => {

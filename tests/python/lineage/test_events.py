@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +82,6 @@ def left_by_dbt(root: Path, results: list[dict[str, Any]], which: str = "build")
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     for name in [name for name in os.environ if name.startswith("OPENLINEAGE")]:
         monkeypatch.delenv(name)
 
@@ -383,3 +385,36 @@ def test_only_a_place_to_send_to_switches_it_on(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert is_configured(settings, tmp_path) is expected
+
+
+IN_A_TASK = """
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+import airflow.sdk
+from airflow.sdk.execution_time.context import set_current_context
+from waypoint.lineage.emitting import parent_run_facet
+assert parent_run_facet() is None
+at = datetime(2026, 3, 2, tzinfo=UTC)
+run = SimpleNamespace(conf={}, logical_date=at, run_after=at, clear_number=0)
+task = SimpleNamespace(
+    dag_id="hourly", task_id="build", try_number=1, logical_date=at, map_index=-1, dag_run=run,
+    task=SimpleNamespace(task_id="build"), get_template_context=lambda: {"dag_run": run},
+)
+with set_current_context({"ti": task}):
+    parent = parent_run_facet()
+print(json.dumps([parent.job.name, parent.root.job.name]))
+"""
+
+
+def test_in_an_airflow_task_that_is_the_parent(tmp_path: Path) -> None:
+    if find_spec("airflow") is None:
+        pytest.skip("the group orchestration is not installed")
+    ended = subprocess.run(
+        [sys.executable, "-c", IN_A_TASK],
+        env={**os.environ, "AIRFLOW_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout.splitlines()[-1]) == ["hourly.build", "hourly"]
