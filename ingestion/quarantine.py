@@ -24,7 +24,8 @@ from waypoint.contracts.model import RAW, Column, Contract, Contracts
 
 #: In a footer's position: the rows of the quarantine that the batch closes, by their batch.
 REPLAYED = "replayed"
-#: The temporary table of open rows: the quarantine's columns, and `row_number`, `landed_at`, `id`.
+#: The temporary table of open rows: the quarantine's columns, and `row_number`, `id`, `landed_at`,
+#: and `read_at`, which is when the row came from its source.
 OPEN = "open_rows"
 
 _PII = "pii"
@@ -100,6 +101,23 @@ def committed(area: LandingArea, table: str | None = None) -> list[Landed]:
     return [
         landed for name in tables if table in (None, name) for landed in footers.history(area, name)
     ]
+
+
+def read_times(batches: Iterable[Landed]) -> dict[tuple[str, str], datetime]:
+    """When the rows of each batch (table, batch) came from their source (UTC, no zone).
+
+    What a batch replays is as old as the first of the batches that it had been rejected in.
+    """
+    found: dict[tuple[str, str], datetime] = {}
+    for landed in sorted(batches, key=lambda landed: landed.landed_at):
+        before = [found.get((landed.table, b)) for b in landed.position.get(REPLAYED, {})]
+        known = [moment for moment in before if moment is not None]
+        found[landed.table, landed.batch] = min(known, default=_landed_at(landed))
+    return found
+
+
+def _landed_at(landed: Landed) -> datetime:
+    return datetime.fromisoformat(landed.landed_at).replace(tzinfo=None)
 
 
 def summary(engine: duckdb.DuckDBPyConnection, contracts: Contracts) -> list[Group]:
@@ -188,11 +206,15 @@ def _fill(
         "create temp table closed (table_name varchar, batch varchar, row_number bigint)"
     )
     engine.execute(
-        "create temp table landed (table_name varchar, batch varchar, landed_at timestamp)"
+        "create temp table landed"
+        " (table_name varchar, batch varchar, landed_at timestamp, read_at timestamp)"
     )
+    read_at = read_times(batches)
     for landed in batches:
-        moment = datetime.fromisoformat(landed.landed_at).replace(tzinfo=None)
-        engine.execute("insert into landed values (?, ?, ?)", [landed.table, landed.batch, moment])
+        name = (landed.table, landed.batch)
+        engine.execute(
+            "insert into landed values (?, ?, ?, ?)", [*name, _landed_at(landed), read_at[name]]
+        )
         for batch, ranges in landed.position.get(REPLAYED, {}).items():
             for first, last in ranges:
                 engine.execute(
@@ -217,6 +239,7 @@ def _fill(
     engine.execute(
         f"create temp table {OPEN} as select * from ("
         " select rejected.* exclude (file_row_number), file_row_number as row_number, landed_at,"
+        " read_at,"
         " table_name || '/' || batch || '#' || file_row_number as id"
         f" from ({rows}) as rejected join landed using (table_name, batch)"
         " anti join closed on closed.table_name = rejected.table_name"

@@ -39,7 +39,7 @@ from ingestion.engine import quoted, text_literal
 from ingestion.footers import Landed
 from ingestion.landing import LandingArea
 from ingestion.messages import TOPIC, take_apart, topic_of
-from ingestion.quarantine import OPEN, REPLAYED, Wanted, open_rows, ranges_of
+from ingestion.quarantine import OPEN, REPLAYED, Wanted, open_rows, ranges_of, read_times
 from ingestion.validation import document_type, validation
 from waypoint.contracts.model import RAW, Contract, Contracts
 from waypoint.errors import UnusableInput
@@ -58,7 +58,7 @@ _CUT = f"only its first {PAYLOAD_KEPT:,} characters are kept: let its source sen
 
 @dataclass(frozen=True)
 class Replayed:
-    """What came of the open rows of one table and source (and topic).
+    """What came of the open rows of one topic, or of one batch of another source.
 
     `tried` = `landed` + `superseded` + all of `failing` + all of `cannot`.
     """
@@ -101,14 +101,20 @@ class _Group:
 
 
 def _groups(engine: duckdb.DuckDBPyConnection, area: LandingArea) -> list[_Group]:
+    """The open rows by how they are read, the oldest first.
+
+    Other rows than messages are replayed batch by batch, so that of several versions of a row the
+    newest lands last, as it would have.
+    """
     rows = engine.execute(
-        f"select distinct table_name, source, batch from {OPEN} order by all"
+        f"select table_name, source, batch from {OPEN} group by all"
+        " order by table_name, source, min(read_at), batch"
     ).fetchall()
-    found: dict[tuple[str, str, str | None], list[str]] = {}
+    found: dict[tuple[str, str, str | None, str], list[str]] = {}
     for table, source, batch in rows:
         topic = footers.read_footer(area.path(table, batch)).position.get(TOPIC)
-        found.setdefault((table, source, topic), []).append(batch)
-    return [_Group(*key, tuple(batches)) for key, batches in found.items()]
+        found.setdefault((table, source, topic, "" if topic else batch), []).append(batch)
+    return [_Group(*key[:3], tuple(batches)) for key, batches in found.items()]
 
 
 class _Replay:
@@ -247,22 +253,15 @@ class _Replay:
         typed = validation(self.contract, query, types, **self._options()).typed
         same_key = " and ".join(f"theirs.{quoted(k)} = ours.{quoted(k)}" for k in key)
         self.engine.execute(
-            f"create or replace temp table keyed as select typed.*, candidates.landed_at"
-            f" from ({typed}) typed join candidates on candidates.n = typed.{_NUMBER}"
+            f"create or replace temp table keyed as select typed.* from ({typed}) typed"
             f" join judged on judged.n = typed.{_NUMBER} where judged.good"
         )
-        statements = [
-            # another rejected version of it is newer
-            f"select ours.{_NUMBER} from keyed ours join keyed theirs on {same_key}"
-            " where theirs.landed_at > ours.landed_at"
-        ]
+        statements = []
         for landed in self._landed():
             path = text_literal(self.area.path(landed.table, landed.batch))
-            moment = text_literal(landed.landed_at[:26])
             statements.append(
                 f"select ours.{_NUMBER} from keyed ours join"
-                f" (select {self._cast(key, path)} from read_parquet({path})) theirs on {same_key}"
-                f" where ours.landed_at < timestamp {moment}"
+                f" (select {self._cast(key)} from read_parquet({path})) theirs on {same_key}"
             )
         if self.files:
             names = [c.name for c in self.contract.source_columns if c.name in types]
@@ -278,16 +277,13 @@ class _Replay:
             self.engine.execute(f"update judged set superseded = true where n in ({statement})")
 
     def _landed(self) -> list[Landed]:
-        """The batches of the group's source that landed after the first of its rejected rows."""
-        (first,) = self.engine.execute("select min(landed_at) from candidates").fetchall()[0]
-        after = first.isoformat(timespec="microseconds") if first else ""
-        return [
-            landed
-            for landed in footers.history(self.area, self.group.table, self.group.source)
-            if landed.rows and landed.landed_at[:26] > after
-        ]
+        """The batches of the group's source whose rows were read after the rejected ones."""
+        (read_at,) = self.engine.execute("select max(read_at) from candidates").fetchall()[0]
+        batches = footers.history(self.area, self.group.table, self.group.source)
+        times = read_times(batches)
+        return [b for b in batches if b.rows and times[b.table, b.batch] > read_at]
 
-    def _cast(self, key: tuple[str, ...], path: str) -> str:
+    def _cast(self, key: tuple[str, ...]) -> str:
         return ", ".join(
             f"cast({quoted(k)} as {self.contract.column(k).physical_type}) as {quoted(k)}"
             for k in key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -179,18 +180,31 @@ def _print_rows(rows: list[RejectedRow]) -> None:
 
 
 def _print_replayed(outcomes: list[Replayed], dry_run: bool) -> None:
+    from itertools import groupby
+
     console = answer()
     if not outcomes:
         console.print("no rejected rows are open")
-    for outcome in outcomes:
-        lands = "would land" if dry_run else "landed"
-        parts = [f"{outcome.landed:,} {lands}"]
-        if outcome.superseded:
-            parts.append(f"{outcome.superseded:,} came again meanwhile")
-        parts += [f"{rows:,} still break {rule}" for rule, rows in outcome.failing.items()]
-        where = f"{outcome.table}, {outcome.topic or outcome.source}"
-        console.print(f"{where}: of {outcome.tried:,} rows {', '.join(parts)}", markup=False)
-        for why, rows in outcome.cannot.items():
+    lands = "would land" if dry_run else "landed"
+    for where, batches in groupby(outcomes, lambda o: f"{o.table}, {o.topic or o.source}"):
+        together = list(batches)
+        parts = [f"{sum(o.landed for o in together):,} {lands}"]
+        superseded = sum(o.superseded for o in together)
+        if superseded:
+            parts.append(f"{superseded:,} came again meanwhile")
+        failing = _added(o.failing for o in together)
+        parts += [f"{rows:,} still break {rule}" for rule, rows in failing.items()]
+        tried = sum(o.tried for o in together)
+        console.print(f"{where}: of {tried:,} rows {', '.join(parts)}", markup=False)
+        for why, rows in _added(o.cannot for o in together).items():
             console.print(f"    {rows:,} cannot be replayed: {why}", markup=False)
     if any(outcome.landed for outcome in outcomes) and not dry_run:
         console.print("`waypoint load` loads what landed")
+
+
+def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Several counts as one, the greatest first."""
+    from collections import Counter
+
+    total = sum((Counter(count) for count in counts), Counter[str]())
+    return dict(total.most_common())

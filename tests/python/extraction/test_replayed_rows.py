@@ -103,19 +103,39 @@ def test_an_old_version_does_not_undo_what_has_landed_since(
     assert replayed(warehouse) == []
 
 
-def test_of_several_rejected_versions_the_newest_lands(users: Shop, warehouse: Warehouse) -> None:
+def stars_in_order(warehouse: Warehouse) -> list[str]:
+    """Of the user with rejected versions, as they landed."""
+    order = "_batch, id"
+    rows = warehouse.rows("app_users", "id, cast(stars as varchar)", order)
+    return [stars for user, stars in rows if user == 2]
+
+
+def test_of_several_rejected_versions_the_newest_lands_last(
+    users: Shop, warehouse: Warehouse
+) -> None:
     warehouse.extract(users.source(TABLES))
     users.execute("update users set stars = 77, updated_at = '2026-01-31 11:00+00' where id = 2")
     warehouse.extract(users.source(TABLES))
     contract(warehouse, 10**18 - 1)
+    outcomes = replayed(warehouse)
+
+    assert [outcome.landed for outcome in outcomes] == [1, 1]
+    assert stars_in_order(warehouse)[-1] == "77.00"
+    assert replayed(warehouse) == []
+
+
+def test_a_replay_in_vain_makes_an_old_version_no_newer(users: Shop, warehouse: Warehouse) -> None:
+    warehouse.extract(users.source(TABLES))
+    users.execute("update users set stars = 4, updated_at = '2026-01-31 11:00+00' where id = 2")
+    warehouse.extract(users.source(TABLES))
+    contract(warehouse, 6)  # another reason than before, which lands anew in quarantine
+    (in_vain,) = replayed(warehouse)
+    contract(warehouse, 10**18 - 1)
     (outcome,) = replayed(warehouse)
 
-    assert (outcome.tried, outcome.landed, outcome.superseded) == (2, 1, 1)
-    assert [str(s) for (s,) in warehouse.rows("app_users", "stars", "id")] == [
-        "5.00",
-        "77.00",
-        "1.50",
-    ]
+    assert (in_vain.landed, in_vain.batch) == (0, "shop-000003")
+    assert (outcome.landed, outcome.superseded) == (0, 1)
+    assert stars_in_order(warehouse) == ["4.00"]
 
 
 def test_a_record_of_an_api_lands_with_what_the_contract_has_learned(
