@@ -13,17 +13,17 @@ from waypoint.warehouse import EMBEDDED
 def table_asset(project: Project, table: str) -> Asset:
     """A table of the warehouse; `table` is `schema.name`."""
     schema, _, name = table.partition(".")
-    return Asset(name=table, uri=f"{_database(project)}/{schema}/{name}", group="tables")
+    return Asset(uri=f"{_database(project)}/{schema}/{name}", group="tables")
 
 
 def built_asset(project: Project, what: str) -> Asset:
     """All tables that a DAG builds, after a build in which nothing failed."""
-    return Asset(name=f"{what}_built", uri=f"{_database(project)}/{what}_built", group="builds")
+    return Asset(uri=f"{_database(project)}/{what}_built", group="builds")
 
 
 def published_asset(project: Project) -> Asset:
     """The published copy."""
-    return Asset(name="published", uri=f"file://{project.published_file}", group="published")
+    return Asset(uri=f"file://{project.published_file}", group="published")
 
 
 def _database(project: Project) -> str:

@@ -31,8 +31,6 @@ from waypoint.orchestration.freshness import tables_of
 from waypoint.orchestration.graph import (
     Part,
     Rendered,
-    daily,
-    hourly,
     manifest_file,
     render,
 )
@@ -79,7 +77,7 @@ def ingestion_dags(here: str | Path) -> dict[str, DAG]:
 def hourly_dag(here: str | Path) -> DAG:
     """Freshness gates → staging → marts → whoever shows them."""
     project = _project(here)
-    part = Part.of(read_manifest(manifest_file(project)), hourly)
+    part = Part.hourly(read_manifest(manifest_file(project)))
     dag = _dag(
         project, "hourly", HOURLY, part.tables, _HOUR, "Gates, then staging and marts, every hour."
     )
@@ -91,7 +89,7 @@ def hourly_dag(here: str | Path) -> DAG:
 def daily_dag(here: str | Path) -> DAG:
     """The features, and the full checks of everything."""
     project = _project(here)
-    part = Part.of(read_manifest(manifest_file(project)), daily)
+    part = Part.daily(read_manifest(manifest_file(project)))
     dag = _dag(
         project, "daily", DAILY, part.tables, _DAY, "Features and full checks, at 02:00 UTC."
     )

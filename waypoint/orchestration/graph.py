@@ -10,7 +10,7 @@ beside each other, `exposures.<exposure>` the consumers.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,10 @@ _EXPOSURE = DbtResourceType("exposure")
 
 @dataclass(frozen=True)
 class Part:
-    """What one DAG has of the manifest; every table and test is in one part only."""
+    """What one DAG has of the manifest; every table and test is in one part only.
+
+    An exposure is in each part that has some of what it shows.
+    """
 
     manifest: Manifest
     tables: Mapping[str, Node]
@@ -64,29 +67,28 @@ class Part:
     exposures: Mapping[str, Node]
 
     @classmethod
-    def of(cls, manifest: Manifest, has: Callable[[Node], bool]) -> Part:
-        """The tables for which `has` is true, and what belongs to them.
+    def hourly(cls, manifest: Manifest) -> Part:
+        """What is built every hour, and the tests and exposures of sources alone."""
+        return cls._of(manifest, daily=False)
 
-        A test of tables of several parts belongs to the last that is built, which is not the first
-        one's: to the part that has not all of them before it.
-        """
-        tables = {uid: node for uid, node in manifest.tables.items() if has(node)}
-        others = manifest.tables.keys() - tables.keys()
-        before = {p for uid in tables for p in manifest.ancestors(uid)} & others
-        tests = {}
-        for uid, test in manifest.tests.items():
-            read = [p for p in test.parents if p in manifest.tables]
-            if not read:
-                # of sources alone: where what is built first is
-                if not before:
-                    tests[uid] = test
-            elif any(p in tables for p in read) and all(p in tables or p in before for p in read):
-                tests[uid] = test
+    @classmethod
+    def daily(cls, manifest: Manifest) -> Part:
+        """What is built once a day, and every test that reads some of it."""
+        return cls._of(manifest, daily=True)
+
+    @classmethod
+    def _of(cls, manifest: Manifest, daily: bool) -> Part:
+        of_day = {uid for uid, node in manifest.tables.items() if node.schema in DAILY_SCHEMAS}
+        tables = {uid: node for uid, node in manifest.tables.items() if (uid in of_day) == daily}
+        tests = {
+            uid: test
+            for uid, test in manifest.tests.items()
+            if bool(of_day & set(test.parents)) == daily
+        }
         exposures = {
             uid: exposure
             for uid, exposure in manifest.exposures.items()
-            if any(p in tables for p in exposure.parents)
-            or (not before and all(p in manifest.sources for p in exposure.parents))
+            if any(p in tables or (not daily and p in manifest.sources) for p in exposure.parents)
         }
         reading = (*tables.values(), *tests.values(), *exposures.values())
         read_sources = {p for node in reading for p in node.parents if p in manifest.sources}
@@ -104,18 +106,16 @@ class Part:
 
     def tests_apart(self) -> dict[str, Node]:
         """The tests with a task of their own."""
-        home = self.manifest.home
-        return {uid: t for uid, t in self.tests.items() if home.get(uid) not in self.tables}
+        home, remarks = self.manifest.home, self.manifest.remarks
+        return {
+            uid: test
+            for uid, test in self.tests.items()
+            if home.get(uid) not in self.tables and uid not in remarks
+        }
 
-
-def hourly(node: Node) -> bool:
-    """Whether a table is built every hour."""
-    return node.schema not in DAILY_SCHEMAS
-
-
-def daily(node: Node) -> bool:
-    """Whether a table is built once a day."""
-    return not hourly(node)
+    def remarks(self) -> dict[str, Node]:
+        """The tests of sources that only warn; they share a task."""
+        return {uid: t for uid, t in self.tests.items() if uid in self.manifest.remarks}
 
 
 @dataclass(frozen=True)
@@ -160,8 +160,12 @@ def render(project: Project, part: Part, dag: DAG) -> Rendered:
         render_config=render_config,
     )
     rendered |= tasks.tests_apart(rendered)
-    tasks.building(rendered)
+    build = tasks.building(rendered)
     built = [rendered[uid] for uid in (*part.tables, *part.tests_apart())]
+    remarks = tasks.remarks(build)
+    if remarks is not None:
+        rendered |= dict.fromkeys(part.remarks(), remarks)
+        built.append(remarks)
     return Rendered(rendered, built)
 
 
@@ -290,7 +294,26 @@ class _Tasks:
             made[uid] = task
         return made
 
-    def building(self, tasks: Mapping[str, Any]) -> None:
+    def remarks(self, build: Any) -> Any:
+        """What warnings the raw tables deserve: one task, for nothing waits for it."""
+        tests = self.part.remarks()
+        if not tests:
+            return None
+        about = [self.part.manifest.nodes[p] for test in tests.values() for p in test.parents]
+        task = TableOperator(
+            task_id="sources",
+            dag=self.dag,
+            task_group=self.group("tests"),
+            root=self.root,
+            tables=list(dict.fromkeys(node.name for node in about)),
+            nodes={uid: test.selector for uid, test in tests.items()},
+            built_by=BUILD_TASK,
+            doc_md="Tests:\n" + "\n".join(f"- {test.name}" for test in tests.values()),
+        )
+        build >> task
+        return task
+
+    def building(self, tasks: Mapping[str, Any]) -> BuildOperator:
         """Gates before the one build, and the build before everything that it makes."""
         part = self.part
         selected = {uid: node.selector for uid, node in {**part.tables, **part.tests}.items()}
@@ -320,12 +343,18 @@ class _Tasks:
             task = tasks[uid]
             if not any(p in part.tables for p in part.manifest.nodes[uid].parents):
                 build >> task
+        return build
 
     def _behind(self, source: str) -> list[str]:
-        """The tables built from a source, and the tests that read them or it."""
+        """The tables built from a source, and the tests that read them or it, warnings apart."""
         part = self.part
         closed = part.manifest.built_from([source]) | {source}
-        tests = [uid for uid, test in part.tests.items() if closed & set(test.parents)]
+        remarks = part.manifest.remarks
+        tests = [
+            uid
+            for uid, test in part.tests.items()
+            if uid not in remarks and closed & set(test.parents)
+        ]
         return [*(uid for uid in part.tables if uid in closed), *tests]
 
 

@@ -115,15 +115,22 @@ class Manifest:
 
     @cached_property
     def guarded_by(self) -> dict[str, tuple[str, ...]]:
-        """The tables that come after all the tables which a test with a task of its own reads."""
+        """The tables that come after all that a test reads, for tests with a task of their own."""
         found = {}
         for uid, test in self.tests.items():
-            if uid in self.home:
-                continue
-            read = {p for p in test.parents if p in self.tables}
-            guarded = [t for t in self.tables if read and read <= self.ancestors(t)]
-            found[uid] = tuple(guarded)
+            if uid not in self.home and uid not in self.remarks and test.parents:
+                read = set(test.parents)
+                found[uid] = tuple(t for t in self.tables if read <= self.ancestors(t))
         return found
+
+    @cached_property
+    def remarks(self) -> dict[str, Node]:
+        """The tests of sources that only warn: nothing waits for them."""
+        return {
+            uid: test
+            for uid, test in self.tests.items()
+            if test.severity == "warn" and test.parents and set(test.parents) <= set(self.sources)
+        }
 
 
 def read_manifest(path: Path) -> Manifest:
