@@ -10,6 +10,7 @@ import typer
 from waypoint.cli.invocation import invocation
 from waypoint.cli.output import answer, print_json, progress
 from waypoint.errors import Exit, UnusableInput
+from waypoint.quality.batches import ROWS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,7 +50,7 @@ def run(
     ] = False,
     rows: Annotated[
         int, typer.Option(min=1, help="Of larger tables, look at so many rows, the newest.")
-    ] = 50_000,
+    ] = ROWS,
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
 ) -> None:
     """Run the suites of some or all tables in one process, and write Data Docs.
