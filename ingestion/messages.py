@@ -46,7 +46,7 @@ MESSAGE_COLUMNS = (
 LONGEST_MESSAGE = 16_000_000
 
 #: What a batch's position says: the topic, and the ranges of its offsets by partition.
-TOPIC, _RANGES = "topic", "ranges"
+TOPIC, RANGES = "topic", "ranges"
 _MOST_DRIFT = 20
 
 
@@ -132,7 +132,7 @@ def land_messages(
             source=source,
             batch=batch,
             area=area,
-            position={**(position or {}), TOPIC: topic.name, _RANGES: ranges},
+            position={**(position or {}), TOPIC: topic.name, RANGES: ranges},
             drift=_unknown_fields(connection, topic),
             unchanged=repeated,
             document="_payload",
@@ -298,7 +298,7 @@ def _drop_landed(
         batch
         for batch in landed
         if batch.position.get(TOPIC) == topic.name
-        and _overlap(batch.position.get(_RANGES, {}), ranges)
+        and _overlap(batch.position.get(RANGES, {}), ranges)
     ]
     if not overlapping:
         return 0
