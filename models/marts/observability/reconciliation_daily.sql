@@ -2,12 +2,12 @@
 
 {%- set updated_last = 'updated_at desc, _loaded_at desc, _batch desc' %}
 {%- set raw = {
-    'orders': {'table': source('raw', 'app_orders'), 'day': 'created_at'},
-    'bookings': {'table': source('raw', 'app_bookings'), 'day': 'created_at'},
-    'charges': {'table': source('raw', 'stripe_charges'), 'day': epoch_seconds('created')},
-    'transactions': {'table': source('raw', 'transactions'), 'day': 'posted_at'},
-    'app events': {'table': source('raw', 'app_events'), 'day': 'timestamp'},
-    'clicks': {'table': source('raw', 'clickstream'), 'day': 'timestamp'},
+    'orders': {'name': 'app_orders', 'table': source('raw', 'app_orders'), 'day': 'created_at'},
+    'bookings': {'name': 'app_bookings', 'table': source('raw', 'app_bookings'), 'day': 'created_at'},
+    'charges': {'name': 'stripe_charges', 'table': source('raw', 'stripe_charges'), 'day': epoch_seconds('created')},
+    'transactions': {'name': 'transactions', 'table': source('raw', 'transactions'), 'day': 'posted_at'},
+    'app events': {'name': 'app_events', 'table': source('raw', 'app_events'), 'day': 'timestamp'},
+    'clicks': {'name': 'clickstream', 'table': source('raw', 'clickstream'), 'day': 'timestamp'},
 } -%}
 
 with touched as (
@@ -153,11 +153,11 @@ loads as (
             {{ utc_day('loaded_at') }} as data_day,
             row_count as landed, 0 as rejected, 0 as loaded, loaded_at
         from {{ source('raw', 'load_history') }}
-        where table_name = '{{ rows.table.identifier }}' and {{ is_on_new_load_day('loaded_at') }}
+        where table_name = '{{ rows.name }}' and {{ is_on_new_load_day('loaded_at') }}
         union all
         select {{ utc_day('_loaded_at') }}, 0, 1, 0, _loaded_at
         from {{ source('raw', 'quarantine') }}
-        where table_name = '{{ rows.table.identifier }}' and {{ is_on_new_load_day('_loaded_at') }}
+        where table_name = '{{ rows.name }}' and {{ is_on_new_load_day('_loaded_at') }}
         union all
         select {{ utc_day('_loaded_at') }}, 0, 0, count(*), max(_loaded_at)
         from {{ rows.table }}

@@ -1,6 +1,6 @@
 {%- set window = 35 -%}  {#- days: what is judged, and what each day is judged by -#}
 {%- set least_history = 21 -%}  {#- three of each weekday -#}
-{%- set deviations = var('volume_deviations', 4) -%}
+{%- set deviations = var('volume_deviations', 3.5) -%}
 
 with today as (
     select {{ utc_day(as_of()) }} as today
@@ -57,6 +57,7 @@ rises as (
     select
         table_name,
         data_day,
+        size - lag(size, 7) over (partition by table_name order by data_day) as in_a_week,
         {% for span in (14, 21, 28) -%}
         (size - lag(size, {{ span }}) over (partition by table_name order by data_day)) / {{ span }}
             as rise_{{ span }} {{- ',' if not loop.last }}
@@ -107,29 +108,35 @@ history as (
         on judged.table_name = trends.table_name and judged.data_day = trends.data_day
 ),
 
-weekdays as (
+-- what is usual on the weekday of the day that is judged
+usual as (
     select
         table_name,
         data_day,
-        weekday_distance,
-        percentile_cont(0.5) within group (order by size) as usual_size,
+        percentile_cont(0.5) within group (order by case when weekday_distance = 0 then size end)
+            as usual_size,
         count(*) as days
     from history
-    group by table_name, data_day, weekday_distance
+    group by table_name, data_day
 ),
 
+-- from one week to the next, so that neither weekday nor trend count as scatter
 scatters as (
     select
-        history.table_name,
-        history.data_day,
-        percentile_cont(0.5) within group (order by abs(history.size - weekdays.usual_size)) as scatter,
-        count(*) as days
-    from history
-    inner join weekdays
-        on history.table_name = weekdays.table_name
-        and history.data_day = weekdays.data_day
-        and history.weekday_distance = weekdays.weekday_distance
-    group by history.table_name, history.data_day
+        judged.table_name,
+        judged.data_day,
+        -- of normal deviations' differences the median is 0.954 standard deviations
+        percentile_cont(0.5) within group (
+            order by abs(rises.in_a_week - 7 * coalesce(trends.slope, 0))
+        ) / 0.954 as scatter
+    from judged
+    inner join rises
+        on judged.table_name = rises.table_name
+        and rises.data_day < judged.data_day
+        and rises.data_day >= {{ dbt.dateadd('day', 7 - window, 'judged.data_day') }}
+    left join trends
+        on judged.table_name = trends.table_name and judged.data_day = trends.data_day
+    group by judged.table_name, judged.data_day
 ),
 
 expected as (
@@ -139,21 +146,19 @@ expected as (
         judged.row_count,
         judged.size,
         judged.loaded_at,
-        coalesce(scatters.days, 0) as days_of_history,
-        case when scatters.days >= {{ least_history }} then weekdays.usual_size end as usual_size,
-        -- as standard deviation, of small numbers at least what chance makes of them
+        coalesce(usual.days, 0) as days_of_history,
+        case when usual.days >= {{ least_history }} then usual.usual_size end as usual_size,
+        -- of small numbers at least what chance makes of them
         greatest(
-            {{ var('volume_scatter_per_median_deviation', 1.9) }} * scatters.scatter,
-            1 / sqrt(exp(weekdays.usual_size)),
+            coalesce(scatters.scatter, 0),
+            coalesce(1 / sqrt(exp(usual.usual_size)), 0),
             {{ var('volume_least_scatter', 0.05) }}
         ) as scatter
     from judged
+    left join usual
+        on judged.table_name = usual.table_name and judged.data_day = usual.data_day
     left join scatters
         on judged.table_name = scatters.table_name and judged.data_day = scatters.data_day
-    left join weekdays
-        on judged.table_name = weekdays.table_name
-        and judged.data_day = weekdays.data_day
-        and weekdays.weekday_distance = 0
 ),
 
 ranges as (

@@ -1,0 +1,98 @@
+"""The models that observe the tables know them from the contracts, and promise what `status` does."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from waypoint.contracts.derived.observability import DATA_DAY, data_day, files
+from waypoint.contracts.model import Contract
+from waypoint.errors import UnusableInput
+from waypoint.project import Project
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def project() -> Project:
+    return Project(ROOT, ROOT / "var")
+
+
+def observed(project: Project) -> list[Contract]:
+    return [c for c in project.contracts.tables if c.domain != "observability"]
+
+
+def derived(project: Project, name: str) -> str:
+    return next(text for path, text in files(project).items() if path.stem == name)
+
+
+def test_every_table_that_has_a_time_is_counted(project: Project) -> None:
+    counted = set(re.findall(r"'table': \"(.*)\"", derived(project, "rows_checked_daily")))
+    timeless = {c.full_name for c in observed(project)} - counted
+    assert counted
+    assert all(
+        not any(column.name.endswith("loaded_at") for column in project.contracts[name].columns)
+        for name in timeless
+    )
+
+
+def test_promises_are_those_that_status_measures(project: Project) -> None:
+    rows = re.findall(
+        r"^ +\('(.*)'\S* ?.*?, (\S+), (\S+)\),?$", derived(project, "contracted_tables"), re.M
+    )
+    promised = {name.split("'")[0]: (warn, late) for name, warn, late in rows}
+    for contract in observed(project):
+        promise = contract.freshness
+        expected = (
+            (
+                f"{promise.warn_after.total_seconds() / 60:.0f}",
+                f"{promise.error_after.total_seconds() / 60:.0f}",
+            )
+            if promise
+            else ("null", "null")
+        )
+        assert promised[contract.full_name] == expected
+
+
+def test_what_observes_does_not_observe_itself(project: Project) -> None:
+    names = [c.full_name for c in project.contracts.tables if c.domain == "observability"]
+    texts = "".join(files(project).values())
+    assert names
+    assert not [name for name in names if f"'{name}'" in texts or f'"{name}"' in texts]
+
+
+def test_a_contract_says_which_column_the_day_is_of(project: Project) -> None:
+    contract = next(
+        c for c in observed(project) if {"created_at", "updated_at", "loaded_at"} <= names(c)
+    )
+    named = replace(contract, custom={DATA_DAY: "updated_at"})
+    day = data_day(named)
+    assert day is not None and day.column.name == "updated_at"
+    with pytest.raises(UnusableInput, match="no_such_column"):
+        data_day(replace(contract, custom={DATA_DAY: "no_such_column"}))
+
+
+def test_without_a_word_the_day_is_found_in_the_contract(project: Project) -> None:
+    contract = next(
+        c for c in observed(project) if {"created_at", "updated_at", "loaded_at"} <= names(c)
+    )
+    bare = replace(contract, custom={}, retention_element=None)
+    found = [
+        data_day(replace(bare, retention_element="updated_at")),
+        data_day(bare),
+        data_day(replace(bare, columns=tuple(c for c in bare.columns if c.name == "loaded_at"))),
+        data_day(replace(bare, columns=tuple(c for c in bare.columns if c.name != "loaded_at"))),
+    ]
+    assert [day and (day.column.name, day.happened) for day in found] == [
+        ("updated_at", True),
+        ("created_at", True),
+        ("loaded_at", False),
+        None,
+    ]
+
+
+def names(contract: Contract) -> set[str]:
+    return {column.name for column in contract.columns}
