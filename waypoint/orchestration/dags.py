@@ -196,9 +196,7 @@ def _deadline(
             kwargs={
                 "root": str(project.root),
                 "dag": dag_id,
-                "owner": ", ".join(sorted({c.owner for c in contracts if c.owner})),
                 "minutes": round(interval.total_seconds() / 60),
-                "tables": [contract.full_name for contract in contracts],
             },
         ),
     )

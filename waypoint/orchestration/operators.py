@@ -483,23 +483,38 @@ def _alert(task: WaypointOperator, context: Any, kind: str, rules: Sequence[str]
     task.log.info("told in %.1f s", time.monotonic() - start)
 
 
-async def tell_of_delay(
-    root: str, dag: str, owner: str, minutes: int, tables: Sequence[str], **settings: Any
-) -> None:
+async def tell_of_delay(root: str, dag: str, minutes: int, **settings: Any) -> None:
     """Airflow's callback where a run has not ended in the time that the promises leave it."""
     project = Project.find(Path(root))
+    tables = _tables_of_dag(project, dag)
+    owners = {c.owner for c in project.contracts.tables if c.full_name in tables and c.owner}
+    run = (settings.get("context") or {}).get("dag_run") or {}
+    late = f"it has not ended {minutes} min after it was due"
     alerting.send(
         project,
         alerting.Alert(
             kind=alerting.DEADLINE,
             subject=f"run of {dag}",
-            owner=owner,
-            rules=(
-                f"it has not ended {minutes} min after it was due; tables will be older than"
-                " their contracts promise",
-            ),
+            owner=", ".join(sorted(owners)),
+            rules=(f"{late}; tables get older than their contracts promise",),
             consumers=alerting.consumers_of(project, tables),
             dag=dag,
-            run=str((settings.get("context") or {}).get("dag_run", {}).get("dag_run_id", "")),
+            run=str(run.get("dag_run_id") or run.get("run_id") or ""),
         ),
     )
+
+
+def _tables_of_dag(project: Project, dag: str) -> set[str]:
+    from ingestion.sources import read_sources
+    from waypoint.orchestration.graph import Part, manifest_file
+    from waypoint.orchestration.manifest import read_manifest
+
+    if dag in ("hourly", "daily"):
+        part = getattr(Part, dag)(read_manifest(manifest_file(project)))
+        return {node.name for node in part.tables.values()}
+    return {
+        f"raw.{table}"
+        for source in read_sources(project)
+        if dag == f"ingest_{source.name}"
+        for table in freshness.tables_of(project, source.kind, source.settings)
+    }

@@ -132,11 +132,12 @@ def test_what_comes_after_all_that_a_test_reads_waits_for_it(rendered):
         read = {name_of((tables(rendered) | rendered.manifest["sources"])[p]) for p in read}
         waiting = task.get_flat_relative_ids(upstream=False)
         for other in dag.tasks:
-            comes_after = read <= other.get_flat_relative_ids(upstream=True)
-            if other.task_type == "TableOperator" and other.trigger_rule == "all_success":
-                if comes_after and not other.task_id.startswith("tests."):
-                    held += 1
-                    free += [] if other.task_id in waiting else [(task.task_id, other.task_id)]
+            table = other.task_type == "TableOperator" and not other.task_id.startswith("tests.")
+            if not table or other.trigger_rule != "all_success":
+                continue
+            if read <= other.get_flat_relative_ids(upstream=True):
+                held += 1
+                free += [] if other.task_id in waiting else [(task.task_id, other.task_id)]
 
     assert free == []
     assert held
