@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -84,8 +85,9 @@ class LineageGraph:
 
     `traced` names the tables whose queries are looked at: all, unless given. A query that cannot
     be traced is an error, unless the graph is `lenient`: then all of its table depends on all
-    that it is built from, and `untraced` says why. What a manifest does not hold compiled is
-    looked for in the folder `compiled`, where dbt leaves it.
+    that it is built from, and `untraced` says why; and columns that no yml describes count, too.
+    What a manifest does not hold compiled is looked for in the folder `compiled`, where dbt leaves
+    it.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class LineageGraph:
             for unique_id, node in self._table_nodes()
         }
         self._columns = {table.name: table.columns for table in self.tables.values()}
+        self._known: set[str] = set()  # tables of which all columns are
         self.exposures = {
             node["name"]: self._exposure(node) for node in manifest["exposures"].values()
         }
@@ -176,8 +179,12 @@ class LineageGraph:
         if node.get("language", "sql") != "sql":
             raise UntraceableQuery(f"{path}: not traceable: not SQL")
         try:
-            return self._trace(sql)
+            return self._trace(sql, self._columns)
         except UntraceableQuery as error:
+            if self._lenient:
+                with suppress(UntraceableQuery):
+                    # a yml may describe only some columns of a source: better to know none
+                    return self._trace(sql, {name: self._columns[name] for name in self._known})
             raise UntraceableQuery(f"{path}: {error}") from None
 
     def _compiled_file(self, node: Mapping[str, Any]) -> str | None:
@@ -187,13 +194,13 @@ class LineageGraph:
         path = self._compiled / node["package_name"] / node["original_file_path"]
         return path.read_text(encoding="utf-8") if path.is_file() else None
 
-    def _trace(self, sql: str) -> QueryLineage:
+    def _trace(self, sql: str, known: Mapping[str, tuple[str, ...]]) -> QueryLineage:
         """The lineage of one query; the same query over the same columns is traced once."""
         text = sql.lower()
         # the tables that it can read are those that it names
         named = {
             name: columns
-            for name, columns in self._columns.items()
+            for name, columns in known.items()
             if columns and name.split(".")[-1] in text
         }
         key = (sql, self.dialect, tuple(named.items()))
@@ -213,21 +220,26 @@ class LineageGraph:
 
     def _learn_columns(self, name: str, query: QueryLineage) -> None:
         """Columns that nobody described: those a query makes, and those it reads elsewhere."""
-        if not self._columns[name]:
-            self._columns[name] = tuple(column for column in query.outputs if column != "*")
-        undescribed: dict[str, set[str]] = {}
-        for ref in query.reads:
-            if ref.table in self.tables and not self.tables[ref.table].columns:
-                undescribed.setdefault(ref.table, set()).add(ref.column)
-        for table, found in undescribed.items():
-            known = self._columns[table]
-            self._columns[table] = known + tuple(sorted(found - {*known, "*"}))
+        if name not in self.untraced and "*" not in query.outputs:
+            self._known.add(name)
+        self._learn(name, query.outputs)
+        for ref in sorted(query.reads):
+            if ref.table in self.tables and ref.table not in self._known:
+                self._learn(ref.table, (ref.column,))
+
+    def _learn(self, table: str, columns: Iterable[str]) -> None:
+        described = self._columns[table]
+        if self._lenient or not self.tables[table].columns:
+            new = (c for c in columns if c != "*" and c not in described)
+            self._columns[table] = (*described, *new)
 
     def columns(self, table: str) -> tuple[str, ...]:
-        """The columns of a table: those described, or else those that the queries show."""
-        if self.tables[table].columns:
-            return self.tables[table].columns
-        _ = self.queries
+        """The columns of a table: those described, and those that the queries show.
+
+        Where all that is described is true (unless `lenient`), no query is looked at for it.
+        """
+        if self._lenient or not self.tables[table].columns:
+            _ = self.queries
         return self._columns[table]
 
     def limited_to(self, tables: Iterable[str]) -> LineageGraph:

@@ -134,6 +134,16 @@ def test_a_project_that_describes_no_columns_is_answered_from_its_queries(
     assert by_table(ended.json)["shown.days"]["values"] == {"cents": ["clean.orders.cents"]}
 
 
+def test_a_yml_that_describes_some_of_the_columns_hides_none(waypoint: Any, tmp_path: Path) -> None:
+    described = {"columns": {"id": {"name": "id"}}}
+    nodes = [NODES[0] | described, NODES[1] | {"columns": {}}, NODES[2]]
+    path = written(tmp_path, nodes, [SOURCES[0] | described, SOURCES[1]])
+    ended = waypoint("lineage", "impact", "raw.sales.amount", "--manifest", path, "--json")
+    assert ended.code == 0, ended.err
+    assert ended.json["not_traceable"] == {}
+    assert by_table(ended.json)["shown.days"]["values"] == {"cents": ["clean.orders.cents"]}
+
+
 def test_a_query_that_cannot_be_read_counts_in_full_and_is_named(
     waypoint: Any, tmp_path: Path
 ) -> None:
