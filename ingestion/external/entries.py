@@ -7,10 +7,10 @@
 
     stations:                    # every other key is a source
       schedule: "@hourly"
-      url: https://api.example.com/v1/{each.station}
+      url: https://api.example.com/v1/{each.station}       # or {each.url}, all of it
       parameters: {from: "{since:%Y-%m-%d}", limit: 50}
       each: {file: seeds/stations.csv}       # or a list of mappings: one request for each
-      window: 2 days             # `{since}` is so long before `{now}`
+      window: 2 days             # {since} is so long before {now}; {each.name:_} has no blanks
       headers: {Accept-Language: en}
       auth: {connection: example, parameter: key}  # or header: X-Key, or bearer: true
       paging: {style: page, parameter: page, size_parameter: limit, size: 50, most_pages: 10}
@@ -316,7 +316,7 @@ def _told(names: set[str]) -> str:
 
 
 def _url(value: Any) -> str:
-    if not isinstance(value, str) or not re.match(r"https?://[^/\s{}]+", value):
+    if not isinstance(value, str) or not re.match(r"https?://[^/\s{}]+|\{each\.\w+\}", value):
         raise _Wrong("url", f"{value!r} is no http(s) address")
     return value
 

@@ -221,7 +221,8 @@ def _request(entry: Entry, number: int, each: Mapping[str, Any], moment: datetim
             name = match["what"]
             if name.startswith("each."):
                 value = str(each[name.removeprefix("each.")])
-                return quote(value, safe="") if in_url else value
+                value = value.replace(" ", match["form"]) if match["form"] else value
+                return quote(value, safe="") if in_url and match.start() else value
             time = moment if name == "now" else moment - entry.window
             return time.strftime(match["form"] or "%Y-%m-%dT%H:%M:%SZ")
 

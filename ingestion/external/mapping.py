@@ -1,9 +1,9 @@
 """Turning a record of somebody's answer into fields of ours: rules that are written in YAML.
 
-A rule is a text, the path of a value in the record (`current.temperature`, `tags.0.name`), or a
-mapping with one of
+A rule is a text, the path of a value in the record (`current.temperature`, `tags.0.name`), a list
+of paths, of which the first that is there counts, or a mapping with one of
 
-    path: a.b                  # or [a.b, c]: the first of them that is there
+    path: a.b                  # or [a.b, c]
     constant: 5
     template: "osm/{type}/{id}"  # nothing where one of its parts is not there
     sum: [a, b]                # of those that are there
@@ -14,6 +14,7 @@ and, in this order, what is done with the value:
     lookup: {0: clear, 1: cloudy}   # another value for it; `otherwise` for the rest
     as: number                 # or integer, text (HTML taken off), lower, upper, time (UTC)
     unit: milliseconds         # of a number that is a time, else seconds
+    form: "%Y%m%d"             # of a time that is not in ISO 8601, nor as in mails
     scale: 0.2778              # times this
     plus: -273.15              # plus this
     round: 2                   # decimals
@@ -26,7 +27,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -34,7 +35,8 @@ from html.parser import HTMLParser
 from typing import Any
 
 _SOURCES = ("path", "constant", "template", "sum", "fields")
-_CHANGES = ("lookup", "otherwise", "as", "unit", "scale", "plus", "round")
+_CHANGES = ("lookup", "otherwise", "as", "unit", "form", "scale", "plus", "round")
+_TIME = "time"
 _UNITS = {"seconds": 1, "milliseconds": 1000, "microseconds": 1_000_000}
 _HOLE = re.compile(r"\{([^{}]+)\}")
 _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
@@ -91,6 +93,7 @@ class Rule:
     otherwise: Any = None
     kind: str | None = None
     unit: str = "seconds"
+    form: str | None = None
     scale: float | None = None
     plus: float | None = None
     round: int | None = None
@@ -109,12 +112,20 @@ class Rule:
         if found is None:
             return None
         if self.kind is not None:
-            found = _KINDS[self.kind](found, name, self.unit)
+            found = self._of_its_kind(found, name)
         if self.scale is not None or self.plus is not None or self.round is not None:
-            found = _number(found, name, "")
+            found = _number(found, name)
             found = found * (1 if self.scale is None else self.scale) + (self.plus or 0)
             found = found if self.round is None else round(found, self.round)
         return _clean(found)
+
+    def _of_its_kind(self, found: Any, name: str) -> Any:
+        if self.kind != _TIME:
+            return _KINDS[str(self.kind)](found, name)
+        time = _written_time(found, self.form) if self.form else moment(found, self.unit)
+        if time is None:
+            raise Unfit(name, found, "is not a time")
+        return time.isoformat(timespec="milliseconds") + "Z"
 
     def _found(self, scope: Scope, name: str) -> Any:
         if self.fields is not None:
@@ -126,7 +137,7 @@ class Rule:
             return _HOLE.sub(lambda match: _plain(holes[match[1]]), self.template)
         if self.sum:
             terms = [value for path in self.sum if (value := scope.at(path)) is not None]
-            return sum(_number(term, name, "") for term in terms) if terms else None
+            return sum(_number(term, name) for term in terms) if terms else None
         for path in self.paths:
             value = scope.at(path)
             if value is not None and value != "":
@@ -150,8 +161,8 @@ def read_rule(written: Any) -> Rule:
     Raises:
         InvalidRule: it cannot be understood.
     """
-    if isinstance(written, str):
-        return Rule(paths=(written,))
+    if isinstance(written, str | list):
+        return Rule(paths=_paths(written, "path"))
     if not isinstance(written, Mapping):
         raise InvalidRule(f"{written!r} is no rule: write a path, or {{path: ..., as: ...}}")
     unknown = [key for key in written if key not in (*_SOURCES, *_CHANGES)]
@@ -163,8 +174,8 @@ def read_rule(written: Any) -> Rule:
     if len(sources) > 1 or not (sources or "constant" in written):
         raise InvalidRule(f"says not one of {', '.join(_SOURCES)}")
     kind = written.get("as")
-    if kind is not None and kind not in _KINDS:
-        raise InvalidRule(f"as: {kind!r} is none of {', '.join(_KINDS)}")
+    if kind is not None and kind not in (*_KINDS, _TIME):
+        raise InvalidRule(f"as: {kind!r} is none of {', '.join((*_KINDS, _TIME))}")
     unit = written.get("unit", "seconds")
     if unit not in _UNITS:
         raise InvalidRule(f"unit: {unit!r} is none of {', '.join(_UNITS)}")
@@ -179,6 +190,7 @@ def read_rule(written: Any) -> Rule:
         otherwise=written.get("otherwise"),
         kind=kind,
         unit=unit,
+        form=_text(written.get("form"), "form"),
         scale=_given_number(written, "scale"),
         plus=_given_number(written, "plus"),
         round=None if written.get("round") is None else int(_given_number(written, "round") or 0),
@@ -207,8 +219,10 @@ def moment(value: Any, unit: str = "seconds") -> datetime | None:
 
     A time without a zone is taken for UTC. None where it is no time.
     """
+    if isinstance(value, bool):
+        return None
     try:
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, int | float):
             found = datetime.fromtimestamp(value / _UNITS[unit], UTC)
         else:
             text = str(value).strip()
@@ -252,7 +266,7 @@ class _Text(HTMLParser):
             self.pieces.append(data)
 
 
-def _number(value: Any, name: str, _unit: str) -> float | int:
+def _number(value: Any, name: str) -> float | int:
     if isinstance(value, bool):
         raise Unfit(name, value, "is not a number")
     if isinstance(value, str):
@@ -265,26 +279,27 @@ def _number(value: Any, name: str, _unit: str) -> float | int:
     return value
 
 
-def _integer(value: Any, name: str, unit: str) -> int:
-    number = _number(value, name, unit)
+def _integer(value: Any, name: str) -> int:
+    number = _number(value, name)
     if number != int(number):
         raise Unfit(name, value, "is not a whole number")
     return int(number)
 
 
-def _time(value: Any, name: str, unit: str) -> str:
-    if isinstance(value, bool) or (found := moment(value, unit)) is None:
-        raise Unfit(name, value, "is not a time")
-    return found.isoformat(timespec="milliseconds") + "Z"
+def _written_time(value: Any, form: str) -> datetime | None:
+    try:
+        found = datetime.strptime(_plain(value), form)
+    except ValueError:
+        return None
+    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
 
 
-_KINDS = {
+_KINDS: dict[str, Callable[[Any, str], Any]] = {
     "number": _number,
     "integer": _integer,
-    "text": lambda value, _name, _unit: plain_text(_plain(value)) or None,
-    "lower": lambda value, _name, _unit: _plain(value).lower(),
-    "upper": lambda value, _name, _unit: _plain(value).upper(),
-    "time": _time,
+    "text": lambda value, _name: plain_text(_plain(value)) or None,
+    "lower": lambda value, _name: _plain(value).lower(),
+    "upper": lambda value, _name: _plain(value).upper(),
 }
 
 

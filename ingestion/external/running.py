@@ -124,9 +124,6 @@ def told(
 ) -> Fetching:
     """What came of an entry, counted."""
     rejected = (*made.rejected, *judged.rejected)
-    codes: Sequence[int] = [failed.exit_code for failed in fetched.failed]
-    if rejected:
-        codes = [*codes, Exit.FOUND_FAILURES]
     return Fetching(
         source=fetched.source,
         requests=fetched.requests,
@@ -137,7 +134,7 @@ def told(
         where=where,
         failed=tuple(failed.error for failed in fetched.failed),
         hint=next((failed.hint for failed in fetched.failed if failed.hint), ""),
-        exit_code=_worst(codes),
+        exit_code=_worst([failed.exit_code for failed in fetched.failed]),
         messages=judged.messages if dry_run else (),
         rejections=rejected if dry_run else (),
     )

@@ -1,0 +1,84 @@
+"""Where what is fetched from services of other parties goes, and whether from the real ones.
+
+Real and simulated data never meet: into a state that holds simulated data goes what the sandbox
+says, which stands for all of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingestion.external.entries import External
+from ingestion.sources import read_sources
+from waypoint.errors import UnusableInput
+from waypoint.project import Project
+
+#: The address of a sandbox that runs already (`waypoint sandbox`).
+SANDBOX_VARIABLE = "WAYPOINT_SANDBOX"
+
+_DUMPS = "dumps"
+
+
+@dataclass(frozen=True)
+class Destination:
+    """The folder of the topics, None where nothing is kept; the sandbox, None: real services."""
+
+    folder: Path | None
+    sandbox: str | None
+
+
+@contextmanager
+def destination(
+    project: Project, external: External, *, dry_run: bool = False, sandbox: bool = False
+) -> Iterator[Destination]:
+    """Where to publish and whom to ask; a sandbox runs while the block does, where one is needed.
+
+    It is where the state holds simulated data, or `sandbox` says so.
+
+    Raises:
+        UnusableInput: there is nowhere to publish, or `sandbox` is to fill a state for real data.
+    """
+    from waypoint.simulator.play import played_until
+    from waypoint.simulator.sources import Places
+
+    simulated = played_until(project) is not None
+    if sandbox and not simulated and not dry_run:
+        raise UnusableInput(
+            f"{project.state} holds no simulated data, to which a sandbox's could be added",
+            hint="run `waypoint simulate` first, or fetch with --dry-run",
+        )
+    folder = None
+    if not dry_run:
+        folder = Places.of(project).dumps if simulated else _folder(project, external)
+    running = os.environ.get(SANDBOX_VARIABLE)
+    if running or not (simulated or sandbox):
+        yield Destination(folder, running or None)
+        return
+    from waypoint.simulator.sandbox import sandbox_running
+
+    with sandbox_running(project) as server:
+        yield Destination(folder, server.url)
+
+
+def _folder(project: Project, external: External) -> Path:
+    """The folder of the source that reads the topic."""
+    if external.publishing is None:
+        raise UnusableInput(f"{external.path} declares no sources, so there is nothing to fetch")
+    name = external.publishing.into
+    found = [source for source in read_sources(project) if source.name == name]
+    if not found or found[0].kind != _DUMPS:
+        raise UnusableInput(
+            f"{external.path}: publishes into {name!r}, which is no source of kind {_DUMPS}",
+            hint=f"name one of {project.sources_file}",
+        )
+    if not found[0].connected:
+        raise UnusableInput(
+            f"there is nowhere to publish: the source {name} is not connected",
+            hint=f"set {', '.join(found[0].missing)} to a folder; or run `waypoint simulate`"
+            " first, to fetch from a sandbox",
+        )
+    return Path(found[0].settings["folder"])
