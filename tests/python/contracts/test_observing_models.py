@@ -1,4 +1,4 @@
-"""The models that observe the tables know them from the contracts, and promise what `status` does."""
+"""The models that observe the tables know them from the contracts and promise what they do."""
 
 from __future__ import annotations
 
