@@ -23,6 +23,8 @@ from waypoint.project import Project
 COMMANDS = {
     "run": "waypoint.cli.run:run",
     "simulate": "waypoint.cli.simulate:simulate",
+    "sandbox": "waypoint.cli.sandbox:sandbox",
+    "fetch": "waypoint.cli.fetch:fetch",
     "extract": "waypoint.cli.ingest:extract",
     "land": "waypoint.cli.ingest:land",
     "load": "waypoint.cli.ingest:load",
