@@ -181,8 +181,12 @@ class _Tracer:
     def _column(self, column: exp.Column, scope: Scope) -> Refs:
         source = _source(column.table, scope)
         name = column.name.lower()
-        if source is None and not column.table and len(scope.selected_sources) == 1:
-            ((_, source),) = scope.selected_sources.values()
+        if source is None and not column.table:
+            named = _named_output(column, scope)
+            if named is not None:
+                return self._refs(named, scope)
+            if len(scope.selected_sources) == 1:  # a table whose columns nobody knows
+                ((_, source),) = scope.selected_sources.values()
         if isinstance(source, Scope):
             if source.is_udtf or not isinstance(source.expression, exp.Query):
                 return self._refs(source.expression, scope)
@@ -208,6 +212,16 @@ def _source(name: str, scope: Scope) -> Scope | exp.Expr | None:
         if name in around.sources:
             return around.sources[name]
         around = around.parent
+    return None
+
+
+def _named_output(column: exp.Column, scope: Scope) -> exp.Expr | None:
+    """The output of the select that a bare name stands for, in `order by` above all."""
+    select = scope.expression
+    for item in select.selects if isinstance(select, exp.Select) else ():
+        is_named = isinstance(item, exp.Alias) and item.alias.lower() == column.name.lower()
+        if is_named and not any(part is column for part in item.walk()):
+            return item
     return None
 
 

@@ -11,10 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from waypoint.lineage import columns
 from waypoint.lineage.columns import ColumnRef, QueryLineage, Refs
-
-#: Of what is written, and of how queries are traced: another one forgets everything.
-_FORMAT = 1
 
 
 class TraceMemory:
@@ -66,7 +64,9 @@ class TraceMemory:
 
 
 def _made_by() -> str:
-    return f"{_FORMAT} sqlglot {version('sqlglot')}"
+    """How queries are traced and written down: where that has changed, all is traced again."""
+    code = b"".join(Path(name).read_bytes() for name in (columns.__file__, __file__))
+    return f"{hashlib.sha256(code).hexdigest()} sqlglot {version('sqlglot')}"
 
 
 def _hash(key: tuple[object, ...]) -> str:

@@ -240,6 +240,13 @@ CASES: list[tuple[str, str, dict[str, str], str]] = [
         "orders.created_at",
     ),
     (
+        "the first n by a name of the select",
+        "select status, count(*) as n, max(amount) as top from raw.orders group by status"
+        " order by n desc, top limit 3",
+        {"status": "orders.status", "n": "", "top": "orders.amount"},
+        "orders.status orders.amount",
+    ),
+    (
         "order alone decides nothing",
         "select id from raw.orders order by amount",
         {"id": "orders.id"},
