@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from waypoint.contracts.derived.observability import DATA_DAY, data_day, files
-from waypoint.contracts.model import Contract
+from waypoint.contracts.model import Contract, Freshness
 from waypoint.errors import UnusableInput
 from waypoint.project import Project
+from waypoint.status import freshness_level
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -55,6 +59,26 @@ def test_promises_are_those_that_status_measures(project: Project) -> None:
             else ("null", "null")
         )
         assert promised[contract.full_name] == expected
+
+
+def test_status_draws_its_lines_where_the_view_does() -> None:
+    unit_tests = ROOT / "models/marts/observability/table_status__unit_tests.yml"
+    case: dict[str, Any] = yaml.safe_load(unit_tests.read_text())["unit_tests"][0]
+    contracted, counted, _ = (given["rows"] for given in case["given"])
+    looked_at = datetime(2026, 1, 1, 12)
+    assert str(looked_at) in case["overrides"]["macros"]["as_of"]
+
+    def level(table: dict[str, Any]) -> str:
+        newest = [r["newest_at"] for r in counted if r["table_name"] == table["table_name"]]
+        age = (looked_at - max(newest)).total_seconds() if newest else None
+        if "late_after_minutes" not in table:
+            return freshness_level(None, age)
+        warn, late = (table[f"{word}_after_minutes"] for word in ("warn", "late"))
+        promise = Freshness("loaded_at", timedelta(minutes=warn), timedelta(minutes=late))
+        return freshness_level(promise, age)
+
+    expected = {row["table_name"]: row["freshness"] for row in case["expect"]["rows"]}
+    assert {table["table_name"]: level(table) for table in contracted} == expected
 
 
 def test_what_observes_does_not_observe_itself(project: Project) -> None:
