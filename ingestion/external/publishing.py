@@ -28,7 +28,8 @@ from waypoint.contracts.model import Contract
 from waypoint.errors import Unavailable, UnusableInput
 
 _NAME = re.compile(r"p(?P<partition>\d+)-(?P<first>\d{19})-(?P<last>\d{19})-.*\.ndjson")
-_TMP = ".tmp"
+#: What a file is called while it is written: hidden, and no other writer's.
+_UNFINISHED = ".publishing"
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class DumpFiles:
         return found
 
     def _write(self, path: Path, placed: Sequence[Placed]) -> None:
-        temporary = path.with_name(f".{path.name}{_TMP}{os.getpid()}")
+        temporary = path.with_name(f".{path.name}{_UNFINISHED}{os.getpid()}")
         try:
             with temporary.open("w", encoding="utf-8") as file:
                 file.writelines(map(self.line, placed))
@@ -153,7 +154,7 @@ class DumpFiles:
         target.mkdir(parents=True, exist_ok=True)
         with (target / ".publishing.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            for leftover in target.glob(f".*{_TMP}*"):  # of publishers that were killed
+            for leftover in target.glob(f".p*.ndjson{_UNFINISHED}*"):  # of publishers that were killed
                 leftover.unlink(missing_ok=True)
             yield self._last_offsets(target)
 
