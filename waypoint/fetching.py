@@ -23,6 +23,10 @@ SANDBOX_VARIABLE = "WAYPOINT_SANDBOX"
 _DUMPS = "dumps"
 
 
+class NowhereToPublish(UnusableInput):
+    """The source that reads the topic is not connected."""
+
+
 @dataclass(frozen=True)
 class Destination:
     """The folder of the topics, None where nothing is kept; the sandbox, None: real services."""
@@ -42,18 +46,13 @@ def destination(
     Raises:
         UnusableInput: there is nowhere to publish, or `sandbox` is to fill a state for real data.
     """
-    from waypoint.simulator.play import played_until
-    from waypoint.simulator.sources import Places
-
-    simulated = played_until(project) is not None
+    simulated = _is_simulated(project)
     if sandbox and not simulated and not dry_run:
         raise UnusableInput(
             f"{project.state} holds no simulated data, to which a sandbox's could be added",
             hint="run `waypoint simulate` first, or fetch with --dry-run",
         )
-    folder = None
-    if not dry_run:
-        folder = Places.of(project).dumps if simulated else _folder(project, external)
+    folder = None if dry_run else topics_folder(project, external)
     running = os.environ.get(SANDBOX_VARIABLE)
     if running or not (simulated or sandbox):
         yield Destination(folder, running or None)
@@ -64,8 +63,16 @@ def destination(
         yield Destination(folder, server.url)
 
 
-def _folder(project: Project, external: External) -> Path:
-    """The folder of the source that reads the topic."""
+def topics_folder(project: Project, external: External) -> Path:
+    """The folder in which the source that reads the topic looks for it.
+
+    Raises:
+        UnusableInput: there is no such source, or it is not connected.
+    """
+    if _is_simulated(project):
+        from waypoint.simulator.sources import Places
+
+        return Places.of(project).dumps
     if external.publishing is None:
         raise UnusableInput(f"{external.path} declares no sources, so there is nothing to fetch")
     name = external.publishing.into
@@ -76,9 +83,15 @@ def _folder(project: Project, external: External) -> Path:
             hint=f"name one of {project.sources_file}",
         )
     if not found[0].connected:
-        raise UnusableInput(
+        raise NowhereToPublish(
             f"there is nowhere to publish: the source {name} is not connected",
             hint=f"set {', '.join(found[0].missing)} to a folder; or run `waypoint simulate`"
             " first, to fetch from a sandbox",
         )
     return Path(found[0].settings["folder"])
+
+
+def _is_simulated(project: Project) -> bool:
+    from waypoint.simulator.play import played_until
+
+    return played_until(project) is not None

@@ -154,7 +154,8 @@ class DumpFiles:
         target.mkdir(parents=True, exist_ok=True)
         with (target / ".publishing.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            for leftover in target.glob(f".p*.ndjson{_UNFINISHED}*"):  # of publishers that were killed
+            # what publishers left that were killed
+            for leftover in target.glob(f".p*.ndjson{_UNFINISHED}*"):
                 leftover.unlink(missing_ok=True)
             yield self._last_offsets(target)
 

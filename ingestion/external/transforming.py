@@ -34,6 +34,7 @@ class Transformed:
     repeated: int = 0
 
     def document(self) -> dict[str, Any]:
+        """As JSON knows it; `from_document` takes it back."""
         return asdict(self)
 
     @classmethod

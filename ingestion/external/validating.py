@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -22,6 +24,17 @@ class Validated:
 
     messages: tuple[str, ...] = ()
     rejected: tuple[Rejected, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """As JSON knows it; `from_document` takes it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Validated:
+        return cls(
+            messages=tuple(document["messages"]),
+            rejected=tuple(Rejected(**rejected) for rejected in document["rejected"]),
+        )
 
 
 def validate(topic: Topic, messages: tuple[str, ...], spill: Path) -> Validated:
