@@ -461,8 +461,8 @@ def _broken_rules(
     with reading(project.warehouse_file) as connection:
         for result in asked:
             entry = known[result["unique_id"]]
-            severity = "error" if result["status"] == "fail" else "warning"
-            for rule, violations in connection.execute(result["compiled_code"]).fetchall():
+            found = connection.execute(result["compiled_code"]).fetchall()
+            for rule, violations, severity in found:
                 yield BrokenRule(_table(entry, known) or entry["name"], rule, violations, severity)
 
 

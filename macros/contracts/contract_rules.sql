@@ -1,7 +1,11 @@
 {#- The test of a table's contract: every rule counted, all row rules in one scan of the table.
-    Returns a row (rule, violations) for each rule that is broken. `rules` is rendered from the
-    contract; what a rule may hold stands in waypoint/contracts/rules.py. -#}
+    Returns a row (rule, violations, severity) for each rule that is broken, and fails where one of
+    them is an error; `warns` marks those that only warn. `rules` is rendered from the contract;
+    what a rule may hold stands in waypoint/contracts/rules.py. -#}
 {% test contract_rules(model, rules) %}
+
+{#- dbt puts these behind the number of rows that are returned -#}
+{{ config(warn_if="!= 0", error_if="!= 0 and min(severity) = 'error'") }}
 
 {%- set row_rules = [] -%}
 {%- for rule in rules if rule.condition or rule.pattern or rule.filled -%}
@@ -22,7 +26,7 @@ counted as (
 
 checked as (
     {% for rule in row_rules -%}
-    select cast('{{ rule.name }}' as varchar) as rule, rule_{{ loop.index }} as violations from counted
+    select {{ named_rule(rule) }}, rule_{{ loop.index }} as violations from counted
     {% if not loop.last %}union all{% endif %}
     {% endfor %}
     {%- for rule in rules if not (rule.condition or rule.pattern or rule.filled) -%}
@@ -31,7 +35,7 @@ checked as (
     {% endfor %}
 )
 
-select rule, cast(violations as bigint) as violations
+select rule, cast(violations as bigint) as violations, severity
 from checked
 where violations > 0
 
@@ -49,6 +53,12 @@ where violations > 0
 {%- endmacro %}
 
 
+{% macro named_rule(rule) -%}
+    cast('{{ rule.name }}' as varchar) as rule,
+    cast('{{ 'warning' if rule.warns else 'error' }}' as varchar) as severity
+{%- endmacro %}
+
+
 {% macro row_rule_condition(rule) -%}
     {%- if rule.pattern -%}
         not {{ matches_pattern(rule.column, rule.pattern) }}
@@ -60,7 +70,7 @@ where violations > 0
 
 {#- How often a rule over more than single rows is broken: keys, references, queries. -#}
 {% macro set_rule_count(model, rule) -%}
-    select cast('{{ rule.name }}' as varchar) as rule, violations from (
+    select {{ named_rule(rule) }}, violations from (
     {%- if rule.unique %}
         select count(*) as violations from (
             select {{ rule.unique | join(', ') }}

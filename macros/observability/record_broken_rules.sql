@@ -14,12 +14,11 @@
         {%- if record and tests -%}
             begin;
             {%- for result in tests %}
-            {%- set severity = 'warning' if result.node.config.severity | lower == 'warn' else 'error' %}
             {%- set table = tested_table(result.node) %}
-            delete from {{ record }} where table_name = '{{ table }}' and severity = '{{ severity }}';
+            delete from {{ record }} where table_name = '{{ table }}';
             {%- if result.status != 'pass' %}
             insert into {{ record }} (table_name, rule, severity, violations, checked_at)
-            select '{{ table }}', found.rule, '{{ severity }}', found.violations, {{ as_of() }}
+            select '{{ table }}', found.rule, found.severity, found.violations, {{ as_of() }}
             from ({{ result.node.compiled_code }}) as found;
             {%- endif %}
             {%- endfor %}

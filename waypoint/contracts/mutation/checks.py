@@ -118,7 +118,7 @@ def _checks(node: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[Check
     if (node.get("test_metadata") or {}).get("name") == "contract_rules":
         table = _tested(node, known)
         if table is not None:
-            yield from _rules(parsed, table, warning)
+            yield from _rules(parsed, table)
         return
     named = exp.TableAlias(this=exp.to_identifier("failing"))
     counted = exp.select("count(*)").from_(exp.Subquery(this=parsed, alias=named))
@@ -136,15 +136,16 @@ def _tested(node: Mapping[str, Any], known: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _rules(parsed: exp.Expr, table: str, warning: bool) -> Iterator[Check]:
+def _rules(parsed: exp.Expr, table: str) -> Iterator[Check]:
     """The rules that one contract test counts; see macros/contracts/contract_rules.sql."""
     parts = {cte.alias: cte.this for cte in parsed.find_all(exp.CTE)}
     over_rows = {}
     if "counted" in parts:
         over_rows = {item.alias: item.this for item in parts["counted"].expressions}
     for branch in _branches(parts["checked"]):
-        named, counted = branch.expressions
+        named, severity, counted = branch.expressions
         name = named.this.this.this  # cast('...' as varchar) as rule
+        warning = severity.this.this.this == "warning"
         counted = counted.unalias()
         if counted.name in over_rows and not branch.find(exp.Subquery):
             yield _check(name, table, warning, True, over_rows[counted.name])
