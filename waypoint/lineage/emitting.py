@@ -6,6 +6,7 @@ that is not taken is the last one that is tried.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -75,7 +76,7 @@ def emit_broken_build(project: Project, began: datetime) -> None:
         from waypoint.lineage.events import events_of_no_run
 
         name = _project_name(project)
-        names = _names(f"duckdb://{project.warehouse_file}", name)
+        names = _names("", name)  # no table is in them
         made = events_of_no_run(names, name, "build", began, datetime.now(UTC), parent_run_facet())
         emit(made, client_of_environment())
     except Exception:
@@ -125,19 +126,26 @@ def table_namespace(project: Project, target: Path, dialect: str) -> str:
 
     try:
         processor = DbtLocalArtifactProcessor(
-            producer=PRODUCER,
-            project_dir=str(project.root),
-            target=None if project.target == EMBEDDED else project.target,
-            target_path=str(target),
+            producer=PRODUCER, job_namespace="", project_dir=str(project.root)
         )
-        _, _, profile, _ = processor.get_dbt_metadata()
-        processor.extract_adapter_type(profile)
-        return str(processor.extract_namespace(profile))
+        profiles = processor.load_yaml_with_jinja(str(_profiles_file(project, target)))
+        profile = profiles[processor.profile_name]
+        outputs = profile["outputs"]
+        output = outputs[project.target if project.target in outputs else profile["target"]]
+        processor.extract_adapter_type(output)
+        return str(processor.extract_namespace(output))
     except Exception as error:
         raise UnusableInput(
             f"the warehouse has no OpenLineage name: {type(error).__name__} in dbt's profile",
             hint="run it where the variables that profiles.yml reads are set",
         ) from None
+
+
+def _profiles_file(project: Project, target: Path) -> Path:
+    """The profiles.yml that dbt read."""
+    results = json.loads((target / "run_results.json").read_text(encoding="utf-8"))
+    beside = project.root if (project.root / "profiles.yml").is_file() else Path.home() / ".dbt"
+    return Path(results["args"].get("profiles_dir") or beside) / "profiles.yml"
 
 
 def parent_run_facet() -> parent_run.ParentRunFacet | None:

@@ -418,3 +418,26 @@ def test_in_an_airflow_task_that_is_the_parent(tmp_path: Path) -> None:
     )
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout.splitlines()[-1]) == ["hourly.build", "hourly"]
+
+
+def test_tables_on_snowflake_are_named_by_their_account(
+    ran: Path, waypoint: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (ran / "profiles.yml").write_text(
+        "shop:\n  target: snowflake\n  outputs:\n    snowflake: {type: snowflake,"
+        " account: \"{{ env_var('ACCOUNT') }}\", user: reader, password: secret}\n"
+    )
+    manifest = ran / "target" / "manifest.json"
+    document = json.loads(manifest.read_text())
+    document["metadata"]["adapter_type"] = "snowflake"
+    manifest.write_text(json.dumps(document))
+    asked = ("--target", "snowflake", "lineage", "emit", "--target-path", "target", "--json")
+    without = waypoint(*asked)
+    assert without.code == 2
+    assert "profiles.yml" in without.err
+    monkeypatch.setenv("ACCOUNT", "org-shop")
+    ended = waypoint(*asked)
+    assert ended.code == 0, ended.err
+    namespaces = {i["namespace"] for event in ended.json for i in event.get("inputs", ())}
+    assert namespaces == {"snowflake://org-shop"}
+    assert "secret" not in ended.out
