@@ -33,12 +33,15 @@ def answer(
 ) -> Page:
     """The answer of a route to what was `asked`; `address` is that of the request, without query.
 
+    The first folder of its path is the host that is stood for.
+
     Raises:
         ValueError: a parameter that tells the page is no number.
     """
     if route.shape in ("rss", "atom"):
         write = _rss if route.shape == "rss" else _atom
-        return Page(200, write(rows, address).encode(), f"application/{route.shape}+xml")
+        original = f"https://{address.split('/', 3)[3]}"
+        return Page(200, write(rows, original).encode(), f"application/{route.shape}+xml")
     items = [json.loads(row["item"]) for row in rows]
     if route.shape == "one":
         if not items:

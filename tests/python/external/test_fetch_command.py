@@ -1,0 +1,94 @@
+"""`waypoint fetch`, from the services to staging."""
+
+from __future__ import annotations
+
+import json
+
+import duckdb
+from external.conftest import BRANCHES, SLIPS
+
+ALL = BRANCHES * SLIPS
+
+
+def test_what_is_fetched_twice_is_in_staging_once(branches):
+    for moment in ("2026-03-02T12:00:00", "2026-03-02T13:00:00"):
+        branches.project.state.mkdir(exist_ok=True)
+        (branches.project.state / "clock.json").write_text(json.dumps({"as_of": moment}))
+        ended = branches.fetched("--json", AIRFLOW_CONN_ARCHIVE='{"password": "k"}')
+        assert ended.code == 0, ended.out + ended.err
+        found = {source["source"]: source for source in ended.json["sources"]}
+        assert found["branch_slips"]["published"] == ALL
+        assert found["archive"]["published"] == SLIPS
+    (branches.project.state / "clock.json").unlink()
+
+    for command in (["land"], ["load"], ["build", "--", "--select", "stg_lendings"]):
+        ended = branches.library.waypoint(*command)
+        assert ended.code == 0, ended.out + ended.err
+
+    file = branches.project.warehouse_file
+    with duckdb.connect(str(file), read_only=True) as warehouse:
+        sent = warehouse.sql("select count(*) from raw.lendings where _partition = 1").fetchall()
+        once = warehouse.sql(
+            "select count(*), count(distinct slip) from staging.stg_lendings where slip like '%-%'"
+        ).fetchall()
+    assert sent == [(2 * (ALL + SLIPS + 5),)]
+    assert once == [(ALL + SLIPS + 5, ALL + SLIPS + 5)]
+
+
+def test_a_dry_run_shows_the_messages_and_publishes_nothing(branches):
+    ended = branches.fetched("bus_feed", "--dry-run", "--json")
+
+    assert ended.code == 0, ended.err
+    (source,) = ended.json["sources"]
+    assert [message["shelfmark"] for message in source["messages"]][:2] == [
+        "M 0 & more",
+        "M 1 & more",
+    ]
+    assert branches.messages() == []
+
+
+def test_a_source_without_its_key_is_left_out_and_says_what_to_set(branches):
+    branches.sandbox = None
+    ended = branches.library.waypoint("fetch", "archive")
+
+    assert ended.code == 0
+    assert "left out: archive (AIRFLOW_CONN_ARCHIVE is not set)" in ended.out
+
+
+def test_broken_entries_are_told_with_file_line_and_field_and_stop_only_themselves(branches):
+    branches.change("  format: rss", "  format: rsss")
+    branches.change("data: {card: card,", "data: {card: {path: card, az: number},")
+
+    ended = branches.fetched()
+
+    assert ended.code == 1
+    assert "branch_slips" in ended.out
+    assert len(branches.messages()) == ALL
+    lines = (branches.library.root / "ingestion/external.yml").read_text().splitlines()
+    at = next(n for n, line in enumerate(lines, start=1) if "rsss" in line)
+    assert f"external.yml, line {at}: bus_feed: format: 'rsss' is none of json, rss" in ended.out
+    assert "archive: data: card: 'az' is not known in a rule" in ended.out
+
+
+def test_an_entry_that_is_no_yaml_stops_only_itself(branches):
+    branches.change("  id: id\n", "  id: [id\n")
+
+    ended = branches.fetched("branch_slips", "bus_feed")
+
+    assert ended.code == 1
+    assert len(branches.messages()) == ALL
+    assert "bus_feed: not readable as YAML" in ended.out
+
+
+def test_nowhere_to_publish_is_said_before_anything_is_asked(branches):
+    ended = branches.library.waypoint("fetch", LIBRARY_LENDING_DESK="")
+
+    assert ended.code == 2
+    assert "LIBRARY_LENDING_DESK" in ended.err
+
+
+def test_an_unknown_source_is_named(branches):
+    ended = branches.library.waypoint("fetch", "nobody")
+
+    assert ended.code == 2
+    assert "declared are archive, branch_slips, bus_feed" in ended.err
