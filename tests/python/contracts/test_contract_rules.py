@@ -79,6 +79,11 @@ def project_with_rows(folder: Path, rows: str) -> Project:
 
 def broken_rules(project: Project) -> dict[str, int]:
     """Build the project; the rules that its tests say are broken, with their counts."""
+    return {rule: count for rule, count, _ in findings(project)[0]}
+
+
+def findings(project: Project) -> tuple[list[tuple[str, int, str]], set[str]]:
+    """Build the project; what its tests find (rule, count, severity), and how they ended."""
     subprocess.run(
         [sys.executable, "-m", "dbt.cli.main", "-q", "build"],
         cwd=project.root,
@@ -87,13 +92,15 @@ def broken_rules(project: Project) -> dict[str, int]:
         timeout=120,
     )
     results = json.loads((project.root / "target/run_results.json").read_text())["results"]
-    broken = {}
+    broken: list[tuple[str, int, str]] = []
+    ends = set()
     with duckdb.connect(str(project.root / "w.duckdb"), read_only=True) as warehouse:
         for result in results:
             assert result["status"] != "error", result["message"]
             if result["unique_id"].startswith("test.") and result["failures"]:
-                broken |= dict(warehouse.execute(result["compiled_code"]).fetchall())
-    return broken
+                ends.add(result["status"])
+                broken += warehouse.execute(result["compiled_code"]).fetchall()
+    return broken, ends
 
 
 def test_a_table_that_keeps_its_contract_passes(tmp_path: Path) -> None:
@@ -126,3 +133,18 @@ def test_each_kind_of_rule_is_counted_under_its_name(tmp_path: Path) -> None:
         "off_has_no_score": 1,
         "no_more_than_parents": 1,
     }
+
+
+def test_a_rule_that_only_warns_fails_no_test(tmp_path: Path) -> None:
+    project = project_with_rows(tmp_path, "(7, 'on', 5, 'ABC-1', 7)")
+    assert findings(project) == ([("no_more_than_parents", 1, "warning")], {"warn"})
+
+
+def test_an_error_beside_a_warning_fails_the_test(tmp_path: Path) -> None:
+    project = project_with_rows(tmp_path, "(7, null, 5, 'ABC-1', 7)")
+    found, ends = findings(project)
+    assert sorted(found) == [
+        ("no_more_than_parents", 1, "warning"),
+        ("state_is_required", 1, "error"),
+    ]
+    assert ends == {"fail"}
