@@ -18,7 +18,7 @@ class Source:
 
     `settings` is what stands under the entry; what it may hold depends on `kind`. `connected` is
     false where a variable that the entry needs is not set: the source is then left out. `schedule`
-    says when a scheduler reads it: a cron expression or `@hourly`, `@daily` ..; None on request only.
+    says when a scheduler reads it: a cron expression or `@hourly`, `@daily` ..; None: on request.
     """
 
     name: str
