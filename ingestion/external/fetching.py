@@ -158,6 +158,7 @@ def fetch(
             try:
                 ended = list(pool.map(ask, wanted))
             except BaseException:
+                server.stop()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
     return Fetched(

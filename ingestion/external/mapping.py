@@ -12,6 +12,7 @@ of paths, of which the first that is there counts, or a mapping with one of
 and, in this order, what is done with the value:
 
     lookup: {0: clear, 1: cloudy}   # another value for it; `otherwise` for the rest
+    match: {museum: museum, "hotel|inn": hotel}  # by the first expression that is found in it
     as: number                 # or integer, text (HTML taken off), lower, upper, time (UTC)
     unit: milliseconds         # of a number that is a time, else seconds
     form: "%Y%m%d"             # of a time that is not in ISO 8601, nor as in mails
@@ -35,7 +36,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 _SOURCES = ("path", "constant", "template", "sum", "fields")
-_CHANGES = ("lookup", "otherwise", "as", "unit", "form", "scale", "plus", "round")
+_CHANGES = ("lookup", "match", "otherwise", "as", "unit", "form", "scale", "plus", "round")
 _TIME = "time"
 _UNITS = {"seconds": 1, "milliseconds": 1000, "microseconds": 1_000_000}
 _HOLE = re.compile(r"\{([^{}]+)\}")
@@ -90,6 +91,7 @@ class Rule:
     sum: tuple[str, ...] = ()
     fields: Mapping[str, Rule] | None = None
     lookup: Mapping[str, Any] | None = None
+    match: tuple[tuple[re.Pattern[str], Any], ...] = ()
     otherwise: Any = None
     kind: str | None = None
     unit: str = "seconds"
@@ -109,6 +111,10 @@ class Rule:
             return None
         if self.lookup is not None:
             found = self.lookup.get(_plain(found), self.otherwise)
+        elif self.match:
+            text = _plain(found)
+            hits = (given for pattern, given in self.match if pattern.search(text))
+            found = next(hits, self.otherwise)
         if found is None:
             return None
         if self.kind is not None:
@@ -187,6 +193,7 @@ def read_rule(written: Any) -> Rule:
         sum=_paths(written.get("sum"), "sum"),
         fields=None if within is None else read_rules(within),
         lookup=_lookup(written.get("lookup")),
+        match=_match(written.get("match")),
         otherwise=written.get("otherwise"),
         kind=kind,
         unit=unit,
@@ -336,6 +343,17 @@ def _lookup(written: Any) -> dict[str, Any] | None:
     if not isinstance(written, Mapping):
         raise InvalidRule(f"lookup: {written!r} is no mapping")
     return {_plain(key): value for key, value in written.items()}
+
+
+def _match(written: Any) -> tuple[tuple[re.Pattern[str], Any], ...]:
+    if written is None:
+        return ()
+    if not isinstance(written, Mapping):
+        raise InvalidRule(f"match: {written!r} is no mapping")
+    try:
+        return tuple((re.compile(str(text)), given) for text, given in written.items())
+    except re.error as error:
+        raise InvalidRule(f"match: {error.pattern!r} is no regular expression: {error}") from None
 
 
 def _given_number(written: Mapping[str, Any], name: str) -> float | None:

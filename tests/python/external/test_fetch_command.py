@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 
 import duckdb
-from external.conftest import BRANCHES, SLIPS
+from external.conftest import BRANCHES, REPOSITORY, SLIPS
+
+from waypoint.simulator.sandbox.faults import Fault
 
 ALL = BRANCHES * SLIPS
 
@@ -92,3 +96,29 @@ def test_an_unknown_source_is_named(branches):
 
     assert ended.code == 2
     assert "declared are archive, branch_slips, bus_feed" in ended.err
+
+
+def test_ctrl_c_ends_a_fetch_that_waits_and_nothing_is_published(branches):
+    branches.faults = lambda _number, _path: Fault(429, retry_after="4")
+    fetching = branches.library.started("fetch", WAYPOINT_SANDBOX=branches.address())
+    while len(branches.sandbox.requests) < BRANCHES:
+        assert fetching.poll() is None
+        time.sleep(0.05)
+
+    fetching.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, said = fetching.communicate(timeout=30)
+
+    assert fetching.returncode == 130, said
+    assert time.monotonic() - began < 3
+    assert branches.messages() == []
+
+
+def test_the_example_of_the_documentation_is_understood(branches):
+    text = (REPOSITORY / "docs" / "external-sources.md").read_text()
+    example = text.split("```yaml\n")[1].split("```")[0]
+    path = branches.library.root / "ingestion" / "external.yml"
+    path.write_text(path.read_text() + "\n" + example)
+
+    assert branches.external.broken == ()
+    assert branches.external.entries[-1].name == "tides"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from external.conftest import BRANCHES, NOW, SLIPS
@@ -229,3 +230,13 @@ def test_an_interrupted_publish_leaves_nothing_and_the_next_one_is_whole(branche
 
     assert len(branches.messages()) == ALL
     assert not list(branches.topic.glob(".p*.ndjson*"))
+
+
+def test_publishers_at_the_same_time_share_no_offset(branches):
+    with ThreadPoolExecutor(8) as pool:
+        moments = [NOW.replace(minute=minute) for minute in range(8)]
+        list(pool.map(lambda moment: branches.fetch("bus_feed", moment=moment), moments))
+
+    places = [(m["partition"], m["offset"]) for m in branches.messages()]
+    assert len(places) == 8 * 5
+    assert [offset for _, offset in places] == list(range(40))

@@ -47,6 +47,8 @@ def value(rule):
         ({"path": "code", "lookup": {3: "cloudy"}}, "cloudy"),
         ({"path": "id", "lookup": {3: "cloudy"}}, None),
         ({"path": "id", "lookup": {3: "cloudy"}, "otherwise": "?"}, "?"),
+        ({"path": "name:en", "match": {"^Q": 1, "qu": 2, "are": 3}}, 2),
+        ({"path": "name:en", "match": {"^Q": 1}}, None),
         ({"path": "ms", "as": "time", "unit": "milliseconds"}, "2026-03-02T12:00:00.000Z"),
         ({"constant": "2026030212", "as": "time", "form": "%Y%m%d%H"}, "2026-03-02T12:00:00.000Z"),
         ({"constant": "2026-03-02T14:00:00+02:00", "as": "time"}, "2026-03-02T12:00:00.000Z"),
@@ -91,6 +93,7 @@ def test_a_value_of_another_kind_is_told_and_not_guessed(rule):
         ({"path": "a", "scale": "2"}, "'2' is no number"),
         ({"path": 5}, "is no path"),
         ({"path": "a", "lookup": ["b"]}, "is no mapping"),
+        ({"path": "a", "match": {"(": 1}}, "is no regular expression"),
     ],
 )
 def test_a_rule_that_is_none_is_refused(rule, problem):
