@@ -83,7 +83,7 @@ class World:
         return {ti.task_id: str(ti.state) for ti in run.get_task_instances()}
 
     def parse(self) -> None:
-        from waypoint.building import compile_project
+        from waypoint.dbt_running import compile_project
 
         compile_project(self.project)
 
@@ -105,7 +105,7 @@ class World:
         return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def make_world(library: Any) -> World:
+def grown(library: Any) -> World:
     from waypoint.project import Project
 
     for path, text in MODELS.items():
@@ -122,7 +122,7 @@ def loaded_world(tmp_path_factory: pytest.TempPathFactory) -> World:
     from conftest import AS_OF, Library
 
     library = Library.copied_to(tmp_path_factory.mktemp("orchestrated") / "library").connected()
-    world = make_world(library)
+    world = grown(library)
     world.set_clock(AS_OF)
     for command in ("land", "load"):
         ended = library.waypoint(command)
@@ -158,3 +158,9 @@ def airflow_database() -> Iterator[None]:
     main()
     DagBundlesManager().sync_bundles_to_db()
     yield
+
+
+@pytest.fixture(scope="session")
+def make_world() -> Any:
+    """Makes a world of a copy of the tiny project."""
+    return grown
