@@ -20,14 +20,17 @@ from ingestion.landing import LandingArea
 from ingestion.loading import Loaded, load_landed
 from ingestion.pull import FailedSource, pull
 from ingestion.sources import FOLDER_KINDS
-from waypoint.building import Built, Progress, build
+from waypoint.build_results import Built
+from waypoint.building import build
 from waypoint.clock import advanced, now, parse_time, read_clock, store_clock
 from waypoint.connecting import connected_sources, is_simulated
 from waypoint.contracts.model import Contract
+from waypoint.dbt_running import Progress
 from waypoint.errors import UnusableInput
 from waypoint.project import Project
 from waypoint.publishing import Published, publish
-from waypoint.quality.running import QualityRun, chosen_tables, refuse_where_impossible, run_suites
+from waypoint.quality.results import QualityRun
+from waypoint.quality.running import chosen_tables, refuse_where_impossible, run_suites
 from waypoint.rejections import Rejection, read_rejections
 from waypoint.status import Status, read_status
 from waypoint.warehouse import EMBEDDED
@@ -243,7 +246,7 @@ class _Steps:
 
     def lineage(self) -> None:
         """Write what is made of what, to click through."""
-        from waypoint.building import target_dir
+        from waypoint.dbt_running import target_dir
         from waypoint.lineage.finding import graph_in
         from waypoint.lineage.page import write_page
 

@@ -10,12 +10,12 @@ from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 
-from waypoint.building import target_dir
 from waypoint.catalogue.entries import Surroundings, entry, is_personal
 from waypoint.catalogue.neighbours import find_neighbours, graph_of
 from waypoint.contracts.derived import avro, json_schema
 from waypoint.contracts.derived.topics import schema_path
 from waypoint.contracts.model import TOPICS, Contract
+from waypoint.dbt_running import target_dir
 from waypoint.project import Project
 
 #: Where the catalogue stands in the folder it is written to.

@@ -15,7 +15,8 @@ from waypoint.cli.output import answer, print_json, progress
 from waypoint.errors import Exit
 
 if TYPE_CHECKING:
-    from waypoint.building import Built, Progress
+    from waypoint.build_results import Built
+    from waypoint.dbt_running import Progress
 
 
 def build(

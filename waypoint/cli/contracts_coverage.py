@@ -40,8 +40,8 @@ def coverage(
       0 all is under contract; 1 something is missing or left over;
       2 unusable input: nothing was built yet, or a file cannot be read.
     """
-    from waypoint.building import target_dir
     from waypoint.contracts.coverage import coverage as compare
+    from waypoint.dbt_running import target_dir
     from waypoint.warehouse import EMBEDDED
 
     project = invocation(context).project

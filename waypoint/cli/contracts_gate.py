@@ -198,7 +198,7 @@ def _report(
 
 def _manifest_of_project(shared: Invocation) -> Path | None:
     """Where dbt writes the manifest, if this is a dbt project that was compiled."""
-    from waypoint.building import target_dir
+    from waypoint.dbt_running import target_dir
 
     try:
         found = target_dir(shared.project) / "manifest.json"

@@ -152,7 +152,7 @@ def emit(
     """
     import os
 
-    from waypoint.building import target_dir
+    from waypoint.dbt_running import target_dir
     from waypoint.lineage.emitting import (
         client_of_environment,
         client_to,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from waypoint.contracts.model import Contract
     from waypoint.project import Project
-    from waypoint.quality.running import QualityRun
+    from waypoint.quality.results import QualityRun
 
 quality = typer.Typer(
     no_args_is_help=True,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from openlineage.client.facet_v2 import parent_run
     from openlineage.client.transport import Transport
 
-    from waypoint.building import BrokenRule
+    from waypoint.build_results import BrokenRule
     from waypoint.lineage.events import Event, Names
     from waypoint.project import Project
 

@@ -30,7 +30,8 @@ from openlineage.client.event_v2 import (
 )
 from openlineage.client.uuid import generate_new_uuid, generate_static_uuid
 
-from waypoint.building import FAILED_STATUSES, MAKING_COMMANDS, BrokenRule
+from waypoint.build_results import MAKING_COMMANDS, BrokenRule
+from waypoint.dbt_running import FAILED_STATUSES
 from waypoint.errors import UnusableInput
 from waypoint.lineage.columns import ColumnRef
 from waypoint.lineage.graph import Exposure, LineageGraph, Table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from waypoint.building import compile_project, target_dir
+from waypoint.dbt_running import compile_project, target_dir
 from waypoint.errors import UnusableInput
 from waypoint.lineage.graph import LineageGraph
 from waypoint.lineage.memory import TraceMemory

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from waypoint.building import target_dir
+from waypoint.dbt_running import target_dir
 from waypoint.errors import WaypointError
 from waypoint.lineage.graph import LineageGraph
 from waypoint.notifying import Message, channels

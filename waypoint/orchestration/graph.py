@@ -360,6 +360,6 @@ class _Tasks:
 
 def manifest_file(project: Project) -> Path:
     """Where dbt puts the manifest that the DAGs are rendered from."""
-    from waypoint.building import target_dir
+    from waypoint.dbt_running import target_dir
 
     return target_dir(project) / "manifest.json"

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from waypoint.building import compile_project
+from waypoint.dbt_running import compile_project
 from waypoint.errors import Unavailable, UnusableInput
 from waypoint.project import DEFAULT_TARGET, STATE_VARIABLE, TARGET_VARIABLE, Project
 

@@ -28,7 +28,7 @@ from waypoint.project import TARGET_VARIABLE, Project
 from waypoint.warehouse import EMBEDDED
 
 if TYPE_CHECKING:
-    from waypoint.building import Built
+    from waypoint.build_results import Built
 
 #: How long a task waits for a command that somebody runs by hand, and for another task that writes.
 PATIENCE = 1800.0  # seconds

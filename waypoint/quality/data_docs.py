@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from waypoint.quality.running import TableResult
+    from waypoint.quality.results import TableResult
 
 _SITE = "waypoint"
 _FROM_ELSEWHERE = re.compile(

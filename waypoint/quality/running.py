@@ -7,10 +7,8 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from waypoint.clock import now
@@ -19,6 +17,7 @@ from waypoint.contracts.model import Contract
 from waypoint.errors import UnusableInput
 from waypoint.project import Project
 from waypoint.quality.batches import ROWS, newest_rows
+from waypoint.quality.results import Finding, QualityRun, TableResult
 from waypoint.warehouse import EMBEDDED, NothingPublished, first_line, published, reading
 
 if TYPE_CHECKING:
@@ -32,52 +31,6 @@ CHOICES = (CRITICAL, ALL, NONE)
 
 _PERSONAL = "pii"
 _SHOWN_VALUES = 5  # unexpected values that a result keeps, of tables without personal data
-
-
-@dataclass(frozen=True)
-class Finding:
-    """An expectation that its table does not meet."""
-
-    rule: str  # as the contract's own tests call it
-    severity: str  # "error" or "warning"
-    expectation: str
-    detail: str
-
-
-@dataclass(frozen=True)
-class TableResult:
-    """What came of one table's suite. `looked_at` of its `rows` were in the batch."""
-
-    table: str
-    owner: str
-    rows: int
-    looked_at: int
-    passed: int
-    findings: tuple[Finding, ...]
-    seconds: float
-
-    @property
-    def errors(self) -> int:
-        return sum(finding.severity == "error" for finding in self.findings)
-
-    @property
-    def warnings(self) -> int:
-        return len(self.findings) - self.errors
-
-
-@dataclass(frozen=True)
-class QualityRun:
-    """What came of a run over some tables, and what it cost: wall and CPU seconds."""
-
-    tables: tuple[TableResult, ...]
-    data_docs: Path
-    as_of: datetime
-    seconds: float
-    cpu_seconds: float
-
-    @property
-    def succeeded(self) -> bool:
-        return not any(table.errors for table in self.tables)
 
 
 def chosen_tables(project: Project, which: str) -> list[Contract]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from waypoint import building
+from waypoint import building, dbt_running
 from waypoint.building import LastBuild
 from waypoint.errors import Exit, Unavailable, UnusableInput
 from waypoint.project import Project
@@ -24,7 +24,7 @@ BUILT = LastBuild(failures=0, partial=False)
 def project(tmp_path: Path) -> Project:
     (tmp_path / "dbt_project.yml").write_text("name: anything\n")
     project = Project.find(tmp_path)
-    building.prepare(project)
+    dbt_running.prepare(project)
     _write(project, 1)
     return project
 
@@ -164,7 +164,7 @@ def test_a_warehouse_that_is_being_written_is_not_copied(project):
 def test_without_room_readers_keep_the_old_copy(command_line):
     (command_line.root / "dbt_project.yml").write_text("name: anything\n")
     project = Project.find(command_line.root)
-    building.prepare(project)
+    dbt_running.prepare(project)
     _write(project, 1)
     publish(project, force=True)
     before = project.published_file.stat().st_size

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import yaml
 
-from waypoint.building import target_dir
 from waypoint.contracts.importing.dbt_properties import not_taken_over, without_tables
 from waypoint.contracts.importing.dbt_tables import (
     DbtTable,
@@ -24,6 +23,7 @@ from waypoint.contracts.importing.table import duckdb_table
 from waypoint.contracts.importing.types import contract_type
 from waypoint.contracts.importing.writing import Imported, contract_files, contract_path, write
 from waypoint.contracts.model import DBT_SOURCE, RAW, TOPICS
+from waypoint.dbt_running import target_dir
 from waypoint.errors import UnusableInput
 from waypoint.project import Project
 
