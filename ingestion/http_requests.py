@@ -82,7 +82,8 @@ class HttpServer:
     """A server, and the key to it. Use it as a context manager.
 
     `secrets` are never shown in what is said of requests; `follow` says whether a server may send
-    the client elsewhere, which it must not where keys go with a request.
+    the client elsewhere, which it must not where keys go with a request; once `stopping` is set,
+    requests of other threads end without waiting for another try.
     """
 
     def __init__(
@@ -96,10 +97,11 @@ class HttpServer:
         secrets: tuple[str, ...] = (),
         follow: bool = False,
         accept: str = "application/json",
+        stopping: threading.Event | None = None,
     ) -> None:
         self._source = source
         self._patience = patience
-        self._stopping = threading.Event()
+        self._stopping = stopping
         token = (token or "").strip()
         self._secrets = (token, *headers.values(), *secrets)
         if not (token.isascii() and token.isprintable()):
@@ -121,11 +123,6 @@ class HttpServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.close()
-
-    def stop(self) -> None:
-        """Let other threads' requests end soon, without another try."""
-        self._stopping.set()
         self._client.close()
 
     def get(
@@ -155,12 +152,15 @@ class HttpServer:
             retry=tenacity.retry_if_exception_type(
                 (*passing, _Garbage) if garbage_passes else passing
             ),
-            stop=tenacity.stop_after_attempt(patience.attempts)
-            | tenacity.stop_when_event_set(self._stopping),
-            sleep=tenacity.sleep_using_event(self._stopping),
+            stop=tenacity.stop_after_attempt(patience.attempts),
             wait=_Waits(patience),
             reraise=True,
         )
+        if self._stopping is not None:
+            trying = trying.copy(
+                stop=trying.stop | tenacity.stop_when_event_set(self._stopping),
+                sleep=tenacity.sleep_using_event(self._stopping),
+            )
         try:
             found: Read = trying(self._try, path, query, reading)
             return found

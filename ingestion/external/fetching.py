@@ -129,7 +129,7 @@ def fetch(
     """
     wanted = list(requests)
     headers, parameters, token = _credentials(entry, key)
-    dead = _Dead()
+    dead, stopping = _Dead(), threading.Event()
     with HttpServer(
         entry.name,
         "",
@@ -139,6 +139,7 @@ def fetch(
         secrets=(key or "",),
         follow=entry.auth is None and sandbox is None,
         accept=_ACCEPTED[entry.format],
+        stopping=stopping,
     ) as server:
 
         def ask(request: Request) -> tuple[list[Answer], FailedRequest | None]:
@@ -158,7 +159,7 @@ def fetch(
             try:
                 ended = list(pool.map(ask, wanted))
             except BaseException:
-                server.stop()
+                stopping.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
     return Fetched(

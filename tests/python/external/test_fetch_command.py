@@ -7,6 +7,7 @@ import signal
 import time
 
 import duckdb
+import httpx
 from external.conftest import BRANCHES, REPOSITORY, SLIPS
 
 from waypoint.simulator.sandbox.faults import Fault
@@ -122,3 +123,28 @@ def test_the_example_of_the_documentation_is_understood(branches):
 
     assert branches.external.broken == ()
     assert branches.external.entries[-1].name == "tides"
+
+
+def test_a_sandbox_says_where_it_is_and_serves_until_ctrl_c(branches):
+    serving = branches.library.started(
+        "sandbox", "--as-of", "2026-03-02T12:00", "--fault", "error@North"
+    )
+    assert serving.stdout is not None
+    name, _, address = serving.stdout.readline().strip().partition("=")
+    try:
+        assert name == "export WAYPOINT_SANDBOX"
+        south = httpx.get(f"{address}/slips.example/v1/branches/South/slips")
+        north = httpx.get(f"{address}/slips.example/v1/branches/North/slips")
+        assert len(south.json()["data"]["slips"]) == 10
+        assert north.status_code == 503
+    finally:
+        serving.send_signal(signal.SIGINT)
+        serving.communicate(timeout=30)
+    assert serving.returncode == 130
+
+
+def test_a_fault_that_is_none_is_refused(branches):
+    ended = branches.library.waypoint("sandbox", "--fault", "flood:2")
+
+    assert ended.code == 2
+    assert "kinds: rate-limit, error, timeout" in ended.err
