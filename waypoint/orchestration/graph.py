@@ -3,8 +3,12 @@ make the tasks.
 
 A DAG takes a part of the graph: the tables of some schemas, the sources that they read, their
 tests, and the exposures that show them. Task ids are the tables' names (`marts.<table>`), sources
-and their gates included (`raw.<table>`); `tests.<test>` are the tests of several tables that stand
-beside each other, `exposures.<exposure>` the consumers.
+and their gates included (`raw.<table>`). Tests of several tables that stand beside each other are
+tasks of the schema that comes last (`marts.<test>`), those of sources `tests.<test>`, and
+`exposures.<exposure>` the consumers.
+
+Schemas are groups of tasks. Airflow's pages show no graph in which groups wait for each other, so
+there are none where schemas do.
 """
 
 from __future__ import annotations
@@ -199,6 +203,18 @@ def _nodes(project: Project, part: Part, render_config: RenderConfig) -> dict[st
     return {uid: node for uid, node in graph.nodes.items() if uid in wanted}
 
 
+def _schemas_before(part: Part) -> dict[str, set[str]]:
+    """The schemas that each comes after; itself, too, where schemas wait for each other."""
+    before: dict[str, set[str]] = {node.schema: set() for node in part.tables.values()}
+    for node in part.tables.values():
+        parents = (part.tables[p].schema for p in node.parents if p in part.tables)
+        before[node.schema].update(schema for schema in parents if schema != node.schema)
+    for _ in before:
+        for found in before.values():
+            found.update(*(before[schema] for schema in list(found)))
+    return before
+
+
 class _Tasks:
     """Makes the tasks of a part, as Cosmos asks for them."""
 
@@ -206,21 +222,22 @@ class _Tasks:
         self.project, self.part, self.dag = project, part, dag
         self.root = str(project.root)
         self.groups: dict[str, TaskGroup] = {}
+        self.schemas = _schemas_before(part)
+        self.grouped = not any(schema in before for schema, before in self.schemas.items())
         self.gates: dict[str, str] = {}  # task id: unique id of its source
 
-    def group(self, name: str) -> TaskGroup:
-        if name not in self.groups:
-            self.groups[name] = TaskGroup(group_id=name, dag=self.dag)
-        return self.groups[name]
+    def place(self, schema: str, name: str) -> dict[str, Any]:
+        """The id of a task, and the group of its schema where there are groups."""
+        if not self.grouped:
+            return {"task_id": f"{schema}.{name}", "dag": self.dag}
+        if schema not in self.groups:
+            self.groups[schema] = TaskGroup(group_id=schema, dag=self.dag)
+        return {"task_id": name, "dag": self.dag, "task_group": self.groups[schema]}
 
     def source(self, *, node: DbtNode, **_: Any) -> Any:
         """The gate of a raw table; a table that promises nothing has none that could close."""
         known = self.part.sources[node.unique_id]
-        place: dict[str, Any] = {
-            "task_id": known.table,
-            "dag": self.dag,
-            "task_group": self.group(known.schema),
-        }
+        place = self.place(known.schema, known.table)
         if not known.promises:
             return EmptyOperator(**place, doc_md=known.description)
         gate = GateOperator(
@@ -242,9 +259,7 @@ class _Tasks:
         tests = self.part.tests_of(known.unique_id)
         checked = "".join(f"\n- {test.name}" for test in tests.values())
         return TableOperator(
-            task_id=known.table,
-            dag=self.dag,
-            task_group=self.group(known.schema),
+            **self.place(known.schema, known.table),
             root=self.root,
             tables=[known.name],
             nodes={uid: n.selector for uid, n in {known.unique_id: known, **tests}.items()},
@@ -259,12 +274,19 @@ class _Tasks:
         """Who shows the tables; nothing is to do for them, so nothing is run."""
         known = self.part.exposures[node.unique_id]
         return EmptyOperator(
-            task_id=known.name,
-            dag=self.dag,
-            task_group=self.group("exposures"),
+            **self.place("exposures", known.name),
             owner=known.owner or "airflow",
             doc_md=known.description,
         )
+
+    def _place_of_test(self, test: Node) -> dict[str, Any]:
+        """A test stands with the last of the schemas that it reads."""
+        tables = self.part.tables
+        read = {tables[parent].schema for parent in test.parents if parent in tables}
+        for schema in sorted(read):
+            if read - {schema} <= self.schemas[schema]:
+                return self.place(schema, test.name)
+        return {"task_id": f"tests.{test.name}", "dag": self.dag}
 
     def tests_apart(self, tasks: Mapping[str, Any]) -> dict[str, Any]:
         """The tests of tables that stand beside each other; what comes after all those waits."""
@@ -272,9 +294,7 @@ class _Tasks:
         for uid, test in self.part.tests_apart().items():
             about = [manifest.nodes[p] for p in test.parents]
             task = TableOperator(
-                task_id=test.name,
-                dag=self.dag,
-                task_group=self.group("tests"),
+                **self._place_of_test(test),
                 root=self.root,
                 tables=[node.name for node in about],
                 nodes={uid: test.selector},
@@ -301,9 +321,8 @@ class _Tasks:
             return None
         about = [self.part.manifest.nodes[p] for test in tests.values() for p in test.parents]
         task = TableOperator(
-            task_id="sources",
+            task_id="tests.sources",
             dag=self.dag,
-            task_group=self.group("tests"),
             root=self.root,
             tables=list(dict.fromkeys(node.name for node in about)),
             nodes={uid: test.selector for uid, test in tests.items()},
