@@ -49,7 +49,9 @@ class HttpLists:
         patience: Patience,
     ) -> None:
         self._source = source
-        self._server = HttpServer(source, base_url, token, headers, patience)
+        self._server = HttpServer(
+            source, base_url, token, headers, patience, secrets=tuple(headers.values())
+        )
 
     def __enter__(self) -> HttpLists:
         return self

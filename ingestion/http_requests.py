@@ -103,7 +103,7 @@ class HttpServer:
         self._patience = patience
         self._stopping = stopping
         token = (token or "").strip()
-        self._secrets = (token, *headers.values(), *secrets)
+        self._secrets = (token, *secrets)
         if not (token.isascii() and token.isprintable()):
             # what the HTTP library says of it would quote it
             raise UnusableInput(f"{source}: its token holds characters that no key has")

@@ -136,7 +136,7 @@ def fetch(
         token,
         headers,
         entry.patience,
-        secrets=(key or "",),
+        secrets=(key or "", *_secret(entry.headers or {})),
         follow=entry.auth is None and sandbox is None,
         accept=_ACCEPTED[entry.format],
         stopping=stopping,
@@ -257,6 +257,12 @@ def _credentials(
         {entry.auth.parameter: key} if entry.auth.parameter else {},
         key if entry.auth.bearer else None,
     )
+
+
+def _secret(headers: Mapping[str, str]) -> list[str]:
+    """Values of headers that are not to be shown: of all but those that everybody sends."""
+    shown = ("accept", "user-agent")
+    return [value for name, value in headers.items() if not name.lower().startswith(shown)]
 
 
 # pages

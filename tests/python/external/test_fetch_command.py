@@ -148,3 +148,31 @@ def test_a_fault_that_is_none_is_refused(branches):
 
     assert ended.code == 2
     assert "kinds: rate-limit, error, timeout" in ended.err
+
+
+def test_a_rejected_message_lands_once_its_contract_is_mended(branches):
+    branches.change("as: integer, scale: 7, round: 0", "as: integer, lookup: {1: 0}, otherwise: 14")
+    branches.faults = lambda _n, path: Fault(garbage=True) if "East" in path else None
+    ended = branches.fetched("branch_slips", "--json")
+    (source,) = ended.json["sources"]
+    assert (ended.code, source["rejected"]) == (1, len(branches.quarantine()))
+    waypoint = branches.library.waypoint
+    assert [waypoint(command).code for command in ("land", "load")] == [0, 0]
+
+    for path in ("contracts/raw/lendings.yaml", "contracts/topics/lending-slips.yaml"):
+        file = branches.library.root / path
+        file.write_text(file.read_text().replace("minimum: 1", "minimum: 0"))
+    replayed = waypoint("quarantine", "replay", "--json")
+    assert waypoint("load").code == 0
+
+    assert replayed.code == 0, replayed.out + replayed.err
+    with duckdb.connect(str(branches.project.warehouse_file), read_only=True) as warehouse:
+        (landed,) = warehouse.sql(
+            "select count(*), count(distinct slip), count(distinct (_partition, _offset))"
+            " from raw.lendings"
+        ).fetchall()
+        garbage = warehouse.sql(
+            "select count(*) from raw.quarantine where rule = 'answer_is_readable'"
+        ).fetchall()
+    assert landed == (ALL - SLIPS,) * 3
+    assert garbage == [(1,)]

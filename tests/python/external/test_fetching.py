@@ -201,6 +201,14 @@ def test_a_key_goes_with_the_request_and_is_never_shown(branches):
     assert "s3cr3t" not in str(refused) + str(branches.quarantine())
 
 
+def test_headers_that_everybody_sends_do_not_hide_what_is_said_of_a_failure(branches):
+    branches.change("  items: data.slips", "  headers: {Accept-Language: a}\n  items: data.slips")
+
+    fetching = branches.fetch(faults=lambda _n, _p: Fault(status=404))
+
+    assert "answered 404: a fault that was asked for" in fetching.failed[0]
+
+
 def test_feeds_are_read_as_lists_are(branches):
     fetching = branches.fetch("bus_feed")
 
