@@ -148,17 +148,18 @@ class HttpServer:
         """
         patience = self._patience
         passing: tuple[type[BaseException], ...] = (*_BROKEN, _Passing)
+        enough = tenacity.stop_after_attempt(patience.attempts)
         trying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(
                 (*passing, _Garbage) if garbage_passes else passing
             ),
-            stop=tenacity.stop_after_attempt(patience.attempts),
+            stop=enough,
             wait=_Waits(patience),
             reraise=True,
         )
         if self._stopping is not None:
             trying = trying.copy(
-                stop=trying.stop | tenacity.stop_when_event_set(self._stopping),
+                stop=tenacity.stop_any(enough, tenacity.stop_when_event_set(self._stopping)),
                 sleep=tenacity.sleep_using_event(self._stopping),
             )
         try:
