@@ -23,10 +23,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from waypoint.simulator.local_server import listening
 
 LIST_PATH = "/v1/charges"
 _DEFAULT_LIMIT, _LONGEST_LIMIT = 10, 100
@@ -204,22 +206,9 @@ def serving(
                 api.requests.append(self.path)
                 return faults(number)
 
-    server = _Server(("127.0.0.1", port), Handler)
-    api = StripeApi(url=f"http://127.0.0.1:{server.server_address[1]}", key=key)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with listening(Handler, port, closing_down) as address:
+        api = StripeApi(url=address, key=key)
         yield api
-    finally:
-        closing_down.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False  # idle keep-alive connections of clients do not hold it up
 
 
 class _Refused(Exception):

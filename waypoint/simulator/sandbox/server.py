@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from waypoint.clock import now
 from waypoint.errors import WaypointError
 from waypoint.project import Project
+from waypoint.simulator.local_server import listening
 from waypoint.simulator.play import new_world
 from waypoint.simulator.sandbox.answers import Page, answer, refused
 from waypoint.simulator.sandbox.faults import Fault, Faults, no_faults
@@ -153,27 +153,9 @@ def _served(answers: _Answers, port: int, faults: Faults) -> Iterator[Sandbox]:
                 with lock:
                     at_once -= 1
 
-    server = _Server(("127.0.0.1", port), Handler)
-    sandbox = Sandbox(f"http://127.0.0.1:{server.server_address[1]}")
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with listening(Handler, port, closing_down) as address:
+        sandbox = Sandbox(address)
         yield sandbox
-    finally:
-        closing_down.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False  # idle connections of clients do not hold it up
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away, having waited long enough, is no error here."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
