@@ -7,23 +7,50 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from typing import Any
 
+import click
 import pytest
+import typer
+from click.testing import CliRunner
+from typer.core import TyperGroup
 
 from waypoint.cli import app, failures
 from waypoint.errors import Exit
 
-HELPED = [[], *([name] for name in app.COMMANDS), ["contracts", "render"]]
+WIDE = {"COLUMNS": "120", "TERM": "dumb"}
+ROOT = typer.main.get_command(app.application)
 
 
-@pytest.mark.parametrize("command", HELPED, ids=lambda c: " ".join(c) or "waypoint")
-def test_help_of_every_command_ends_well_and_gives_an_example(command, command_line):
-    ended = command_line.waypoint(*command, "--help", COLUMNS="120", TERM="dumb")
+def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """A command and, where it is a family, all that belong to it."""
+    yield path, command
+    if isinstance(command, TyperGroup):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from commands(command.get_command(context, name), (*path, name))
+
+
+ALL = dict(commands(ROOT))
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: " ".join(path) or "waypoint")
+def test_help_of_every_command_ends_well_and_gives_an_example(path):
+    helped = CliRunner().invoke(ROOT, [*path, "--help"], prog_name="waypoint", env=WIDE)
+
+    assert helped.exit_code == 0, helped.output
+    assert "Usage: waypoint" in helped.output
+    if not isinstance(ALL[path], TyperGroup):
+        said = helped.output.split("Usage", 1)[1].split("\n", 1)[1]
+        assert f"waypoint {' '.join(path)}" in said
+
+
+def test_help_of_a_process_of_its_own_lists_every_command(command_line):
+    ended = command_line.waypoint("--help", **WIDE)
 
     assert ended.code == 0, ended.err
-    assert "Usage: waypoint" in ended.out
-    if command and command != ["contracts"]:
-        assert f"waypoint {' '.join(command)}" in ended.out.split("Usage", 1)[1].split("\n", 1)[1]
+    assert all(name in ended.out for name in app.COMMANDS)
 
 
 def test_help_documents_the_exit_codes(command_line):
