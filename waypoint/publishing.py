@@ -3,6 +3,8 @@
 The copy appears under its name whole or not at all, and a reader that has the old one open goes
 on reading it. In the warehouse views name its catalog, which is called after the file; in the copy
 they do not, so that it can be renamed and attached under any name.
+
+Beside it stand the copies that are cut to what a role may see, for the roles whose policy says so.
 """
 
 from __future__ import annotations
@@ -11,16 +13,19 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 
+from waypoint.access.copies import copy_paths, cut, roles_with_a_copy
 from waypoint.building import last_build
 from waypoint.errors import Unavailable, UnusableInput, WaypointError
 from waypoint.project import Project
 from waypoint.views import name_no_catalog
-from waypoint.warehouse import EMBEDDED, writing
+from waypoint.warehouse import EMBEDDED, first_line, writing
 
 
 class NotPublishable(WaypointError):
@@ -29,11 +34,15 @@ class NotPublishable(WaypointError):
 
 @dataclass(frozen=True)
 class Published:
-    """The published copy: where it is, its size and how long it took, in seconds."""
+    """The published copy: where it is, its size and how long it took, in seconds.
+
+    `copies` are those that were cut for a role, by role.
+    """
 
     path: Path
     size: int
     seconds: float
+    copies: Mapping[str, Path] = field(default_factory=dict)
 
 
 def publish(project: Project, force: bool = False) -> Published:
@@ -62,8 +71,41 @@ def publish(project: Project, force: bool = False) -> Published:
     # held open while it is copied, so that nobody writes meanwhile
     with writing(project.warehouse_file) as connection:
         connection.execute("checkpoint")
-        size = _replace(project.warehouse_file, project.published_file)
-    return Published(project.published_file, size, time.monotonic() - start)
+        with _cut_copies(connection, project) as copies:
+            size = _replace(project.warehouse_file, project.published_file)
+            for cut_file, path in copies.values():
+                os.replace(cut_file, path)
+    paths = {role: path for role, (_, path) in copies.items()}
+    return Published(project.published_file, size, time.monotonic() - start, paths)
+
+
+@contextmanager
+def _cut_copies(
+    connection: duckdb.DuckDBPyConnection, project: Project
+) -> Iterator[dict[str, tuple[Path, Path]]]:
+    """Each role's copy under a passing name, and where it is to stand."""
+    paths = copy_paths(project)
+    for path in paths.values():
+        _clear(path)
+    copies = {role: (_temporary(path), path) for role, path in paths.items()}
+    try:
+        for role in roles_with_a_copy(project):
+            temporary, path = copies[role.name]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                cut(connection, project, role, temporary)
+            except duckdb.Error as error:
+                raise Unavailable(
+                    f"the copy for {role.name} could not be written to {path.parent}:"
+                    f" {first_line(str(error))}",
+                    hint="make room there and run `waypoint publish` again;"
+                    " readers keep the old copy",
+                ) from None
+            _sync(temporary)
+        yield copies
+    finally:
+        for temporary, _ in copies.values():
+            _remove(temporary)
 
 
 def _refuse_unbuilt(project: Project) -> None:
@@ -85,9 +127,8 @@ def _refuse_unbuilt(project: Project) -> None:
 def _replace(source: Path, target: Path) -> int:
     """Put a copy of `source` in the place of `target` in one step; returns its size in bytes."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in target.parent.glob(f"{target.name}.tmp*"):
-        leftover.unlink()
-    temporary = target.with_name(f"{target.name}.tmp{os.getpid()}")
+    _clear(target)
+    temporary = _temporary(target)
     try:
         _copy(source, temporary)
         _free_of_its_name(temporary, source.stem)
@@ -95,9 +136,23 @@ def _replace(source: Path, target: Path) -> int:
         os.replace(temporary, target)
         _sync(target.parent)
     finally:
-        temporary.unlink(missing_ok=True)
-        temporary.with_name(f"{temporary.name}.wal").unlink(missing_ok=True)
+        _remove(temporary)
     return size
+
+
+def _temporary(target: Path) -> Path:
+    return target.with_name(f"{target.name}.tmp{os.getpid()}")
+
+
+def _clear(target: Path) -> None:
+    """Remove what a killed publisher left."""
+    for leftover in target.parent.glob(f"{target.name}.tmp*"):
+        leftover.unlink()
+
+
+def _remove(temporary: Path) -> None:
+    temporary.unlink(missing_ok=True)
+    temporary.with_name(f"{temporary.name}.wal").unlink(missing_ok=True)
 
 
 def _free_of_its_name(copy: Path, catalog: str) -> None:

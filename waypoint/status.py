@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from waypoint.access.copies import copy_paths
 from waypoint.clock import now
 from waypoint.contracts.model import Contract, Freshness
 from waypoint.project import Project
@@ -44,12 +45,16 @@ class TableStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """All tables under contract, and where readers find them."""
+    """All tables under contract, and where readers find them.
+
+    `copies` are the published copies that are cut to what a role may see, by role.
+    """
 
     tables: tuple[TableStatus, ...]
     warehouse: Path
     page: Path
     as_of: datetime
+    copies: Mapping[str, Path] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """The status as `waypoint status --json` gives it."""
@@ -58,6 +63,8 @@ class Status:
             "warehouse": str(self.warehouse),
             "page": str(self.page),
             "as_of": self.as_of,
+            "copies": {role: str(path) for role, path in self.copies.items()},
+            **{f"{role}_copy": str(path) for role, path in self.copies.items()},
         }
 
 
@@ -70,7 +77,8 @@ def read_status(project: Project) -> Status:
     as_of = now(project)
     with published(project) as connection:
         tables = tuple(_statuses(project, connection, as_of))
-    return Status(tables, project.published_file, project.page_file, as_of)
+    copies = {role: path for role, path in copy_paths(project).items() if path.exists()}
+    return Status(tables, project.published_file, project.page_file, as_of, copies)
 
 
 def _statuses(

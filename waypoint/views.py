@@ -32,7 +32,7 @@ def name_no_catalog(path: Path, catalog: str) -> None:
             [catalog, catalog],
         ).fetchall()
         for schema, view, sql, comment in views:
-            statement = _without(connection, sql, catalog)
+            statement = without_catalog(connection, sql, catalog)
             if statement is None:
                 continue
             name = f"{_name(schema)}.{_name(view)}"
@@ -50,8 +50,11 @@ def name_no_catalog(path: Path, catalog: str) -> None:
         connection.execute(f"detach {_name(catalog)}")
 
 
-def _without(connection: duckdb.DuckDBPyConnection, sql: str, catalog: str) -> str | None:
-    """The statement that makes the view anew; None where its query cannot be taken apart."""
+def without_catalog(connection: duckdb.DuckDBPyConnection, sql: str, catalog: str) -> str | None:
+    """The statement that makes a view anew, naming schemas only, from the one that made it.
+
+    None where its query cannot be taken apart.
+    """
     found = _STATEMENT.fullmatch(sql)
     if found is None:
         return None

@@ -35,6 +35,8 @@ COMMANDS = {
     "query": "waypoint.cli.query:query",
     "quality": "waypoint.cli.quality:quality",
     "contracts": "waypoint.cli.contracts:contracts",
+    "access": "waypoint.cli.access:access",
+    "snowflake": "waypoint.cli.snowflake:snowflake",
     "airflow": "waypoint.cli.airflow:airflow",
     "maintain": "waypoint.cli.maintain:maintain",
     "lineage": "waypoint.cli.lineage:lineage",

@@ -21,7 +21,8 @@ def publish(
     """Copy the built warehouse to where readers open it, in one step.
 
     Readers never see half a copy, and those who read go on reading the one that they have open.
-    Only a whole build without failures is published, unless forced.
+    Only a whole build without failures is published, unless forced. Beside the copy stand those
+    that are cut to what a role may see (dbt_project/roles.yml).
 
     \b
     Examples:
@@ -42,3 +43,5 @@ def publish(
             f"{published.path}",
             markup=False,
         )
+        for role, path in published.copies.items():
+            answer().print(f"copy for {role}: {path}", markup=False)

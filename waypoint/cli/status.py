@@ -60,6 +60,8 @@ def print_status(found: Status, console: Console) -> None:
     console.print(table)
     console.print(f"as of {found.as_of:%Y-%m-%d %H:%M} UTC", markup=False)
     console.print(f"warehouse: {found.warehouse}", markup=False)
+    for role, path in found.copies.items():
+        console.print(f"copy for {role}: {path}", markup=False)
     if found.page.exists():
         console.print(f"page: {found.page.as_uri()}", markup=False)
 

@@ -20,6 +20,9 @@ ML_FEATURES = "ml_features"
 #: The custom property of a table that dbt reads as a table of the source of that name; tables of
 #: `raw` need none.
 DBT_SOURCE = "dbtSource"
+#: The custom property of a table whose rows are only for people who agreed: the column that says
+#: who it is about, and the `schema.table.column` that says who agreed, by a column of that name.
+CONSENT = "rowsNeedConsent"
 
 #: What a contract's status can be, in the order of its life.
 STATUSES = ("proposed", "draft", "active", "deprecated", "retired")

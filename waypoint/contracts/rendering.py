@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from waypoint.access import files as access_files
 from waypoint.contracts.derived import (
     avro,
     dbt_macros,
@@ -29,6 +30,7 @@ DERIVERS: tuple[Callable[[Project], dict[Path, str]], ...] = (
     expectations.files,
     observability.files,
     dbt_macros.files,
+    access_files.files,
 )
 #: Folders outside dbt's that hold derived files.
 DERIVED_FOLDERS = ("schemas", "expectations")

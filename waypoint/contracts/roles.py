@@ -8,16 +8,25 @@ from dataclasses import dataclass
 from waypoint.contracts.documents import Entry, Misread, invalid, read_document
 from waypoint.project import Project
 
+_LISTS = ("read", "write", "approvers")
+_FLAGS = ("named", "privacy", "copy")
+
 
 @dataclass(frozen=True)
 class RolePolicy:
-    """What a role may have: folders of `contracts/`; `named`: only tables that name the role."""
+    """What a role may have: folders of `contracts/`; `named`: only tables that name the role.
+
+    `privacy`: the privacy team lets it see personal data as it is. `copy`: a published copy is cut
+    for it, with what it may see and nothing else.
+    """
 
     name: str
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
     approvers: tuple[str, ...] = ()
     named: bool = False
+    privacy: bool = False
+    copy: bool = False
 
     def access(self, schema: str) -> str | None:
         """The most that the role may have in a schema: `write` (which includes reading), `read`."""
@@ -43,11 +52,11 @@ def read_roles(project: Project) -> Mapping[str, RolePolicy] | None:
             )
             raise invalid(project.roles_file, problem)
         for key in said:
-            if key not in ("description", "read", "write", "approvers", "named"):
+            if key not in ("description", *_LISTS, *_FLAGS):
                 problem = Misread(said.line_of(key), f"{key!r} is not known", "see the file's head")
                 raise invalid(project.roles_file, problem)
         lists = {}
-        for key in ("read", "write", "approvers"):
+        for key in _LISTS:
             value = said.get(key, [])
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
                 problem = Misread(
@@ -55,5 +64,13 @@ def read_roles(project: Project) -> Mapping[str, RolePolicy] | None:
                 )
                 raise invalid(project.roles_file, problem)
             lists[key] = tuple(value)
-        policies[str(name)] = RolePolicy(str(name), named=said.get("named") is True, **lists)
+        policies[str(name)] = RolePolicy(
+            str(name),
+            read=lists["read"],
+            write=lists["write"],
+            approvers=lists["approvers"],
+            named=said.get("named") is True,
+            privacy=said.get("privacy") is True,
+            copy=said.get("copy") is True,
+        )
     return policies

@@ -19,7 +19,7 @@ from waypoint.contracts.linting.finding import (
     words,
 )
 from waypoint.contracts.linting.personal import WAIVER
-from waypoint.contracts.model import ML_FEATURES, STATUSES, TOPICS
+from waypoint.contracts.model import CONSENT, ML_FEATURES, STATUSES, TOPICS
 from waypoint.contracts.reading import duration
 from waypoint.contracts.roles import RolePolicy
 
@@ -41,6 +41,7 @@ _READ = (
     "publishedFrom",
     "deadLetter",
     "payloadOnlyFields",
+    CONSENT,
     WAIVER,
     _TODO_PROPERTY,
 )
