@@ -8,6 +8,6 @@
 {%- endmacro %}
 
 {% macro snowflake__matches_pattern(column, pattern) -%}
-    {#- raw text: Snowflake reads backslashes in quotes as escapes -#}
-    regexp_like({{ column }}, $${{ pattern }}$$)
+    {#- Snowflake reads backslashes in quotes as escapes; raw text, $$...$$, cannot end in a $ -#}
+    regexp_like({{ column }}, '{{ pattern | replace("\\", "\\\\") | replace("'", "''") }}')
 {%- endmacro %}

@@ -1,0 +1,1 @@
+"""What concerns Snowflake alone: proving what runs there before it runs there."""

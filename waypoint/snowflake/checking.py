@@ -1,0 +1,29 @@
+"""The static gate over a whole project: compile for Snowflake, then judge every statement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from waypoint.project import Project
+from waypoint.snowflake.compiling import compiled
+from waypoint.snowflake.gate import judge
+from waypoint.snowflake.statement import Finding
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How many statements were looked at, and what was found in them."""
+
+    statements: int
+    findings: tuple[Finding, ...]
+
+
+def check(project: Project) -> Checked:
+    """Judge all SQL that dbt compiles for Snowflake; nothing is connected to.
+
+    Raises:
+        UnusableInput: the project cannot be compiled, or packages are missing.
+    """
+    statements = compiled(project)
+    found = judge(project.contracts, statements, project.root)
+    return Checked(len(statements), tuple(found))
