@@ -331,7 +331,7 @@ def _consent(
             return about, (schema, source, column)
     raise UnusableInput(
         f"{table.path}: {CONSENT} does not name a column and who agreed",
-        hint="write value: {about: user_id, agreed: <schema>.<table>.<column>}; both tables have"
+        hint="write value: {about: <column>, agreed: <schema>.<table>.<column>}; both tables have"
         " the first column",
     )
 

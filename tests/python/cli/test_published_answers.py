@@ -13,7 +13,7 @@ from waypoint.errors import Exit
 def test_status_names_the_published_file_the_page_and_the_time(published_tiny_project):
     status = published_tiny_project.waypoint("status", "--json").json
 
-    assert set(status) == {"tables", "warehouse", "page", "as_of"}
+    assert set(status) == {"tables", "warehouse", "page", "as_of", "copies"}
     assert status["warehouse"] == str(published_tiny_project.state / "published/waypoint.duckdb")
     assert status["page"] == str(published_tiny_project.state / "published/index.html")
     assert datetime.fromisoformat(status["as_of"]) == datetime(2026, 3, 2, 12)
