@@ -20,10 +20,21 @@ from waypoint.project import Project
 
 #: Privileges on these are not about data.
 _NO_DATA = ("WAREHOUSE", "RESOURCE_MONITOR")
+#: Snowflake's numbers for what does not exist, or may not be seen.
+_DOES_NOT_EXIST = (2003, 2043)
+
+
+class NotThere(Unavailable):
+    """What a statement names does not exist, or is hidden from the role that asks."""
 
 
 class Account(Protocol):
-    """Runs a statement with bound parameters; its rows by column name in lower case."""
+    """Runs a statement with bound parameters; its rows by column name in lower case.
+
+    Raises:
+        NotThere: what the statement names is not there.
+        Unavailable: it failed otherwise.
+    """
 
     def run(self, sql: str, parameters: Sequence[str] = ()) -> list[Mapping[str, Any]]: ...
 
@@ -40,16 +51,29 @@ def apply(account: Account, plan: Plan, key: str) -> int:
 
 
 def read_facts(account: Account, plan: Plan) -> frozenset[str]:
-    """What holds for the plan's roles, policies and protected columns on the account."""
+    """What holds for the plan's roles, policies and protected columns on the account.
+
+    Of a role, policy or table that is not there, nothing holds.
+
+    Raises:
+        Unavailable: the account could not be read.
+    """
     facts: set[str] = set()
     for role in plan.roles:
-        facts |= set(_grants(account.run(f"show grants to role {role}"), role, plan.database))
-        facts |= set(_future(account.run(f"show future grants to role {role}"), role, plan))
+        facts |= set(_grants(_rows(account, f"show grants to role {role}"), role, plan.database))
+        facts |= set(_future(_rows(account, f"show future grants to role {role}"), role, plan))
     for policy in plan.policies:
         facts |= set(_where_policy_is(account, plan.database, policy))
     for table in plan.protected:
         facts |= set(_tags(account, plan.database, table))
     return frozenset(facts)
+
+
+def _rows(account: Account, sql: str) -> list[Mapping[str, Any]]:
+    try:
+        return account.run(sql)
+    except NotThere:
+        return []
 
 
 def _grants(rows: Sequence[Mapping[str, Any]], role: str, database: str) -> Iterator[str]:
@@ -70,12 +94,13 @@ def _future(rows: Sequence[Mapping[str, Any]], role: str, plan: Plan) -> Iterato
 
 
 def _where_policy_is(account: Account, database: str, policy: str) -> Iterator[str]:
-    rows = account.run(
+    rows = _rows(
+        account,
         "select REF_DATABASE_NAME, REF_SCHEMA_NAME, REF_ENTITY_NAME, REF_ENTITY_DOMAIN,"
         " REF_ARG_COLUMN_NAMES"
         f" from table({database}.INFORMATION_SCHEMA.POLICY_REFERENCES(POLICY_NAME => '{policy}'))"
         # columns that a tag leads to are read as tags
-        " where POLICY_STATUS = 'ACTIVE' and (REF_ENTITY_DOMAIN = 'TAG' or TAG_NAME is null)"
+        " where POLICY_STATUS = 'ACTIVE' and (REF_ENTITY_DOMAIN = 'TAG' or TAG_NAME is null)",
     )
     for row in rows:
         parts = (row["ref_database_name"], row["ref_schema_name"], row["ref_entity_name"])
@@ -88,10 +113,11 @@ def _where_policy_is(account: Account, database: str, policy: str) -> Iterator[s
 
 
 def _tags(account: Account, database: str, table: str) -> Iterator[str]:
-    rows = account.run(
+    rows = _rows(
+        account,
         "select TAG_DATABASE, TAG_SCHEMA, TAG_NAME, TAG_VALUE, COLUMN_NAME from table("
         f"{database}.INFORMATION_SCHEMA.TAG_REFERENCES_ALL_COLUMNS('{table}', 'table'))"
-        " where LEVEL = 'COLUMN'"
+        " where LEVEL = 'COLUMN'",
     )
     for row in rows:
         tag = ".".join(str(row[part]) for part in ("tag_database", "tag_schema", "tag_name"))
@@ -183,7 +209,8 @@ class ConnectorAccount:
                 names = [column[0].lower() for column in cursor.description or ()]
                 return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
         except self._error as error:
-            raise Unavailable(
+            gone = getattr(error, "errno", None) in _DOES_NOT_EXIST
+            raise (NotThere if gone else Unavailable)(
                 f"Snowflake: {_words(error)}\n  in: {sql.splitlines()[0][:200]}",
                 hint="mend it and run the same command again; what was run can be run again",
             ) from None

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from waypoint.access.account import NotThere
+
 _GRANT = re.compile(r"grant (\w+) on (\w+) (\S+) to role (\w+)")
 _FUTURE = re.compile(r"grant (\w+) on future (\w+)s in schema (\S+) to role (\w+)")
 _TAG = re.compile(r'alter table (\S+) modify column "(\w+)" set tag (\S+) = \'(\w+)\'')
@@ -24,9 +26,12 @@ class StandIn:
     future: set[tuple[str, str, str, str]] = field(default_factory=set)
     tags: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     policies: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    is_empty: bool = False  # without roles and policies, so that asking for them fails
 
     def run(self, sql: str, parameters: Sequence[str] = ()) -> list[Mapping[str, Any]]:
         self.ran.append((sql, tuple(parameters)))
+        if self.is_empty:
+            raise NotThere("Snowflake: SQL compilation error: it does not exist or not authorized")
         if sql.startswith("show grants to role "):
             return [self._grant_row(*g) for g in sorted(self.grants) if g[3] == sql.split()[-1]]
         if sql.startswith("show future grants to role "):

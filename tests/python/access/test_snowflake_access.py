@@ -117,6 +117,13 @@ def test_nothing_differs_once_the_plan_was_run_and_run_again(made, account):
     assert list(drift(made.facts, read_facts(account, made))) == []
 
 
+def test_where_nothing_was_applied_all_is_missing(made):
+    found = list(drift(made.facts, read_facts(StandIn(is_empty=True), made)))
+
+    assert len(found) == len(made.facts)
+    assert {line.split(":")[0] for line in found} == {"missing"}
+
+
 def test_a_grant_that_somebody_took_away_is_drift(made, account):
     gone = ("SELECT", "TABLE", "WAYPOINT.MARTS.FCT_BOOKINGS", "ANALYST")
     account.grants.remove(gone)
