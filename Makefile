@@ -60,7 +60,7 @@ pytest: $(TEST) ## Run the Python tests that are not marked long, a file on each
 unit-tests: $(TEST) ## Build the models on an empty warehouse with their unit tests; all is under contract
 	@state=$$(mktemp -d); trap 'rm -rf "$$state"' EXIT; \
 	export WAYPOINT_STATE="$$state"; $(BIN)/waypoint build --with-unit-tests; \
-	$(BIN)/waypoint contracts coverage
+	$(BIN)/waypoint contracts coverage; $(BIN)/waypoint access leaks
 
 .PHONY: contracts
 contracts: $(TEST) ## Check the contracts, and that what is derived from them is up to date
