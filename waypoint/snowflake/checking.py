@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from waypoint.project import Project
 from waypoint.snowflake.compiling import compiled
 from waypoint.snowflake.gate import judge
+from waypoint.snowflake.memory import Memory
 from waypoint.snowflake.statement import Finding
 
 
@@ -25,5 +26,9 @@ def check(project: Project) -> Checked:
         UnusableInput: the project cannot be compiled, or packages are missing.
     """
     statements = compiled(project)
-    found = judge(project.contracts, statements, project.root)
+    memory = Memory(project.state / "snowflake" / "sound.json", project.contracts)
+    changed = [one for one in statements if not memory.is_sound(one)]
+    found = judge(project.contracts, changed, project.root)
+    wrong = {(one.file, one.name) for one in found}
+    memory.keep(one for one in statements if (one.file, one.name) not in wrong)
     return Checked(len(statements), tuple(found))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +43,9 @@ def compiled(project: Project) -> list[Statement]:
         UnusableInput: the packages for Snowflake are missing, or dbt cannot compile the project.
     """
     try:
-        from dbt.adapters.snowflake.impl import SnowflakeAdapter  # noqa: F401
+        with warnings.catch_warnings():  # the connector's, about its own dependencies
+            warnings.simplefilter("ignore")
+            from dbt.adapters.snowflake.impl import SnowflakeAdapter  # noqa: F401
         from dbt.cli.main import dbtRunner
     except ImportError as error:
         raise UnusableInput(
