@@ -67,6 +67,10 @@ contracts: $(TEST) ## Check the contracts, and that what is derived from them is
 	$(BIN)/waypoint contracts lint
 	$(BIN)/waypoint contracts render --check
 
+.PHONY: check-snowflake
+check-snowflake: $(ALL) ## Check all SQL as it is compiled for Snowflake; needs no account
+	$(BIN)/waypoint snowflake check
+
 .PHONY: lint
 lint: $(TEST) ## Check the Python code: style and types
 	$(BIN)/ruff check
@@ -78,6 +82,7 @@ bench: $(ALL) ## Measure it against bare DuckDB and other tools (docs/benchmarks
 	$(BIN)/python bench/extraction.py
 	$(BIN)/python bench/building.py
 	$(BIN)/python bench/contracts.py
+	$(BIN)/python bench/static_gate.py
 
 # what tests need beside the minimum for a run
 TESTED := test lint gate quality orchestration
@@ -101,7 +106,7 @@ clean: ## Remove environments, caches and target/; what is in var/ stays
 .PHONY: help
 help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # the environment
 
