@@ -17,6 +17,16 @@ import pytest
 TINY_PROJECT = Path(__file__).parent / "tiny_project"
 AS_OF = "2026-03-02T12:00:00"
 
+#: Folders whose files build whole worlds. They are begun first, so that no worker is left alone
+#: with one of them at the end.
+SLOW = ("real_input", "second_project", "cli", "models", "mutation", "importing", "simulator")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests by their folders, the slow ones first; files stay whole."""
+    rank = {name: place for place, name in enumerate(SLOW)}
+    items.sort(key=lambda item: rank.get(item.path.parent.name, len(SLOW)))
+
 
 @dataclass(frozen=True)
 class Ended:

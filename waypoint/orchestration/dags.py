@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ from waypoint.orchestration.operators import (
 )
 from waypoint.orchestration.pools import WAREHOUSE_POOL
 from waypoint.project import Project
+from waypoint.quality.running import CRITICAL
 from waypoint.warehouse import EMBEDDED
 
 RETRIES = 2
@@ -83,6 +85,7 @@ def hourly_dag(here: str | Path) -> DAG:
     )
     rendered = render(project, part, dag)
     _finish(project, dag, rendered, "marts")
+    _check(project, dag, rendered.ends, _critical_suites(project))
     return dag
 
 
@@ -93,21 +96,12 @@ def daily_dag(here: str | Path) -> DAG:
     dag = _dag(
         project, "daily", DAILY, part.tables, _DAY, "Features and full checks, at 02:00 UTC."
     )
-    before = None
+    ends: list[Any] = []
     if part.tables:
-        before = _finish(project, dag, render(project, part, dag), "features")
-    for task_id, arguments, pool in _checks():
-        check = CommandOperator(
-            task_id=task_id,
-            dag=dag,
-            root=str(project.root),
-            arguments=arguments,
-            trigger_rule="all_done",
-            doc_md=f"`waypoint {' '.join(arguments)}`",
-            **({"pool": pool} if pool else {}),
-        )
-        if before is not None:
-            before >> check
+        rendered = render(project, part, dag)
+        _finish(project, dag, rendered, "features")
+        ends = rendered.ends
+    _check(project, dag, ends, _full_checks(project))
     return dag
 
 
@@ -244,13 +238,47 @@ def _simulation(project: Project) -> DAG:
     return dag
 
 
-def _checks() -> list[tuple[str, list[str], str | None]]:
-    """The daily checks of everything: a task id, a command, and the pool that it needs."""
-    from waypoint.cli.app import COMMANDS
+@dataclass(frozen=True)
+class _Check:
+    """A command that looks at what was built."""
 
-    checks: list[tuple[str, list[str], str | None]] = [
-        ("contracts_rendered", ["contracts", "render", "--check"], None)
-    ]
-    if "quality" in COMMANDS:
-        checks.append(("quality", ["quality", "run", "--all", "--built"], WAREHOUSE_POOL))
+    task_id: str
+    arguments: list[str]
+    opens_warehouse: bool = False
+
+
+def _check(project: Project, dag: DAG, ends: list[Any], checks: Iterable[_Check]) -> None:
+    """Run checks whatever became of the build.
+
+    They stand beside `finished`, not after it: a run is green where its last tasks are, and a build
+    that failed must not look well because a check behind it passed.
+    """
+    for check in checks:
+        task = CommandOperator(
+            task_id=check.task_id,
+            dag=dag,
+            root=str(project.root),
+            arguments=check.arguments,
+            trigger_rule="all_done",
+            doc_md=f"`waypoint {' '.join(check.arguments)}`",
+            **({"pool": WAREHOUSE_POOL} if check.opens_warehouse else {}),
+        )
+        if ends:
+            ends >> task
+
+
+def _critical_suites(project: Project) -> list[_Check]:
+    """Great Expectations on the tables that matter most, where a project has and can check them."""
+    if project.target != EMBEDDED or not any(CRITICAL in c.tags for c in project.contracts.tables):
+        return []
+    return [_Check("quality", ["quality", "run", "--critical", "--built"], opens_warehouse=True)]
+
+
+def _full_checks(project: Project) -> list[_Check]:
+    """The daily checks of everything."""
+    checks = [_Check("contracts_rendered", ["contracts", "render", "--check"])]
+    if project.target == EMBEDDED:
+        checks.append(
+            _Check("quality", ["quality", "run", "--all", "--built"], opens_warehouse=True)
+        )
     return checks
