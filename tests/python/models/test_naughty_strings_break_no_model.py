@@ -145,7 +145,7 @@ def test_models_build_and_contracts_hold(
 
     warehouse.invoke(
         "build", "--exclude-resource-type", "unit_test", "--exclude", "test_type:singular",
-        "stg_orders", "stg_bookings", "--select", *MODELS,
+        "stg_orders", "stg_bookings", "--indirect-selection", "buildable", "--select", *MODELS,
     )  # fmt: skip
 
     built = warehouse.tables()
