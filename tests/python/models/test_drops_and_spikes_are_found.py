@@ -19,6 +19,8 @@ import pyarrow as pa
 import pytest
 from models.dbt_warehouse import DbtWarehouse
 
+pytestmark = pytest.mark.long
+
 TODAY = date(2026, 3, 18)  # a Wednesday; six in the morning
 DAYS = 70
 PLANTED = {"none": 1.0, "-30%": 0.7, "-50%": 0.5, "-100%": 0.0, "+50%": 1.5, "+100%": 2.0}

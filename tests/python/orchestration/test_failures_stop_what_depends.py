@@ -49,6 +49,7 @@ def test_a_failing_test_stops_what_comes_after_its_table(world):
     assert "marts.members_total" in alerts["staging.stg_members"]["consumers"]
 
 
+@pytest.mark.long
 def test_a_table_about_to_be_stale_passes_and_people_are_told(world):
     world.set_clock("2026-03-03T02:00:00")  # 14 hours later
     with duckdb.connect(str(world.project.warehouse_file)) as warehouse:
@@ -61,6 +62,7 @@ def test_a_table_about_to_be_stale_passes_and_people_are_told(world):
     assert told["raw.lendings"] == told["raw.members"] == "warning"
 
 
+@pytest.mark.long
 def test_a_warehouse_that_is_held_open_keeps_all_waiting(world, held_open):
     held_open(world.project.warehouse_file)
 
