@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 from waypoint.access.matrix import TOKEN, is_personal, protection, table_access
 from waypoint.access.tokens import snowflake_token
+from waypoint.contracts.derived import observability
 from waypoint.contracts.model import CONSENT, Column, Contract, Contracts
 from waypoint.contracts.nodes import find_nodes
 from waypoint.contracts.roles import RolePolicy, read_roles
@@ -337,14 +338,16 @@ def _consent(
 
 
 def _views(project: Project) -> frozenset[str]:
-    """The tables under contract that are built as views."""
-    nodes = find_nodes(project)
-    found = (
-        table.full_name
-        for table in project.contracts.tables
-        if (node := nodes.get(table.name)) and node.path.suffix == ".sql"
-        if _VIEW.search(node.path.read_text(encoding="utf-8"))
-    )
+    """The tables under contract that are built as views, derived models that lack among them."""
+    derived = observability.files(project)
+    nodes = find_nodes(project, derived)
+    found = set()
+    for table in project.contracts.tables:
+        node = nodes.get(table.name)
+        if node is not None and node.path.suffix == ".sql":
+            sql = derived.get(node.path) or node.path.read_text(encoding="utf-8")
+            if _VIEW.search(sql):
+                found.add(table.full_name)
     return frozenset(found)
 
 

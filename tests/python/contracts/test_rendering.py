@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ import yaml
 
 from waypoint.contracts.reading import InvalidContract
 from waypoint.contracts.rendering import (
+    DERIVED_FOLDERS,
     ContractWithoutTable,
     DerivedFilesStale,
+    derived_files,
     render,
 )
 from waypoint.project import Project
@@ -134,3 +137,27 @@ def test_an_unquoted_yes_or_no_among_allowed_values_is_explained(project: Projec
     path.write_text(path.read_text().replace("[out, back]", "[out, off]"))
     with pytest.raises(InvalidContract, match=r"stg_loans.yaml, line 19: .* put it in quotes"):
         render(project)
+
+
+def test_this_project_is_restored_when_every_derived_file_is_lost(tmp_path: Path) -> None:
+    root = Path(__file__).parents[3]
+    for name in (
+        "contracts",
+        "models",
+        "dbt_project",
+        "seeds",
+        "macros",
+        "schemas",
+        "expectations",
+    ):
+        shutil.copytree(root / name, tmp_path / name)
+    shutil.copy(root / "dbt_project.yml", tmp_path)
+    project = Project.find(tmp_path)
+    before = derived_files(project)
+    for path in before:
+        path.unlink()
+
+    render(project)
+
+    assert {path: path.read_text() for path in before} == before
+    assert render(project, check=True) == []
