@@ -141,15 +141,8 @@ def test_an_unquoted_yes_or_no_among_allowed_values_is_explained(project: Projec
 
 def test_this_project_is_restored_when_every_derived_file_is_lost(tmp_path: Path) -> None:
     root = Path(__file__).parents[3]
-    for name in (
-        "contracts",
-        "models",
-        "dbt_project",
-        "seeds",
-        "macros",
-        "schemas",
-        "expectations",
-    ):
+    written = ("contracts", "models", "dbt_project", "seeds", "macros")
+    for name in (*written, *DERIVED_FOLDERS):
         shutil.copytree(root / name, tmp_path / name)
     shutil.copy(root / "dbt_project.yml", tmp_path)
     project = Project.find(tmp_path)
