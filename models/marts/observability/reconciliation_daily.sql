@@ -108,7 +108,8 @@ stations as (
     union all
     {{ reconciled_station(
         'transactions', 'staging', 'transactions_summary', none, ref('transactions_summary', v=2), 'day',
-        row_count='sum(transactions)', total='round(sum(net_amount) * 100)', is_date=true
+        row_count='sum(transactions + open_transactions)',
+        total='round(sum(net_amount + open_amount) * 100)', is_date=true
     ) }}
 
     -- events whose own time cannot be true are in no mart by time
