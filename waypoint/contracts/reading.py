@@ -38,7 +38,7 @@ __all__ = [
     "read_contracts",
 ]
 
-#: The promise of staging and marts: warn after 2 h, fail after 4 h, by load time, unless the contract
+#: The promise of staging and marts: warn after 2 h, fail after 4 h, by load time, unless a contract
 #: says otherwise. Raw tables and topics state their own.
 DEFAULT_WARN = timedelta(hours=2)
 DEFAULT_ERROR = timedelta(hours=4)

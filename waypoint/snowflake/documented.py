@@ -61,7 +61,7 @@ INSTEAD = {
     "string_split": "split(x, ',')",
     "strpos": "position(part, x)",
     "strptime": "a macro that is dispatched by adapter",
-    "time_bucket": "the macro window_start",
+    "time_bucket": "the macro for the start of a window",
     "today": "the macro as_of",
     "unnest": "the macro json_array_items",
 }

@@ -8,6 +8,7 @@ import time
 
 import duckdb
 import httpx
+import pytest
 from external.conftest import BRANCHES, REPOSITORY, SLIPS
 
 from waypoint.simulator.sandbox.faults import Fault
@@ -15,6 +16,7 @@ from waypoint.simulator.sandbox.faults import Fault
 ALL = BRANCHES * SLIPS
 
 
+@pytest.mark.long
 def test_what_is_fetched_twice_is_in_staging_once(branches):
     for moment in ("2026-03-02T12:00:00", "2026-03-02T13:00:00"):
         branches.project.state.mkdir(exist_ok=True)

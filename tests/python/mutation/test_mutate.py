@@ -62,6 +62,7 @@ def test_a_strong_contract_notices_and_a_weak_one_is_found(
     assert found["score"] < strong["score"]
 
 
+@pytest.mark.long
 def test_what_is_there_is_only_read(busy_library: Library) -> None:
     warehouse = busy_library.state / "warehouse" / "waypoint.duckdb"
     before = warehouse.read_bytes()

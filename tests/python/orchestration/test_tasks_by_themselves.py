@@ -46,6 +46,7 @@ def test_a_dead_api_fails_its_own_dag_and_says_so(world, monkeypatch):
     assert attempted(other, 1) is not None
 
 
+@pytest.mark.long
 def test_a_table_that_failed_is_built_by_its_own_task_when_it_is_tried_again(world):
     from waypoint.orchestration.operators import TaskFailed
 
