@@ -86,11 +86,11 @@ bench: $(ALL) ## Measure it against bare DuckDB and other tools (docs/benchmarks
 	$(BIN)/python bench/static_gate.py
 
 # what tests need beside the minimum for a run
-TESTED := test lint gate quality orchestration
+TESTED := test lint gate quality orchestration stream snowflake rehearsal
 
 .PHONY: lock
 lock: .venv/pyvenv.cfg ## Renew locks/ from pyproject.toml; ARGS=--upgrade takes newer versions
-	$(call compile,all) $(addprefix --group ,$(TESTED) snowflake bench)
+	$(call compile,all) $(addprefix --group ,$(TESTED) bench)
 	$(call compile,test) $(addprefix --group ,$(TESTED)) --constraints locks/all.txt
 	$(call compile,run) --constraints locks/all.txt
 
