@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,7 +20,7 @@ from ingestion.extraction import Source
 from ingestion.extractors.postgres import TablesNotExtracted, extract
 from ingestion.postgres_snapshot import CannotConnect, ConnectionRefused, Snapshot
 from waypoint.errors import Unavailable, WaypointError
-from waypoint.services.postgres import running
+from waypoint.services.postgres import Postgres, PostgresDidNotStart, running, start
 from waypoint.services.postgres_keeper import server_pid
 
 PASSWORD = "s3cret/&'x y%"  # what DSNs, URLs and SQL literals all write differently
@@ -152,13 +154,31 @@ def test_a_server_that_is_not_there(warehouse: Warehouse) -> None:
 # secrets
 
 
+@contextmanager
+def on_some_free_port(folder: Path, tries: int = 10) -> Iterator[Postgres]:
+    """A server on TCP; another program may take the port between our look and its start."""
+    for left in reversed(range(tries)):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        try:
+            handle = start(folder, {"listen_addresses": "127.0.0.1", "port": str(port)})
+        except PostgresDidNotStart as error:
+            if not left or "Address already in use" not in str(error):
+                raise
+            continue
+        try:
+            yield handle.server
+        finally:
+            handle.stop()
+        return
+
+
 @pytest.fixture
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]]:
     """A server on TCP that asks for a password; its port, and the DSN of its superuser."""
     folder = tmp_path_factory.mktemp("guarded")
-    port = 50_000 + os.getpid() % 10_000
-    settings = {"listen_addresses": "127.0.0.1", "port": str(port)}
-    with running(folder, settings) as server:
+    with on_some_free_port(folder) as server:
         (folder / "data" / "pg_hba.conf").write_text(
             "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
         )
@@ -171,7 +191,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str
             connection.execute("create table secret (id bigint, updated_at timestamptz not null)")
             connection.execute("insert into small values (1, '2026-01-31')")
             connection.execute("grant select on small to reader")
-        yield port, dsn
+        yield server.port, dsn
 
 
 def test_a_password_with_odd_characters_works_and_never_shows(
