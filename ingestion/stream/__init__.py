@@ -1,0 +1,1 @@
+"""Kafka to tables: topics, what travels on them, and how it lands."""
