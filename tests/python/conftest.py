@@ -8,11 +8,16 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from waypoint.errors import Unavailable
+from waypoint.services import jars
+from waypoint.services.kafka import JARS, Kafka, running_kafka
 
 TINY_PROJECT = Path(__file__).parent / "tiny_project"
 AS_OF = "2026-03-02T12:00:00"
@@ -195,3 +200,21 @@ def published_tiny_project(tmp_path_factory: pytest.TempPathFactory) -> Library:
     library = Library.copied_to(tmp_path_factory.mktemp("published") / "library").connected()
     library.run()
     return library
+
+
+@pytest.fixture(scope="session")
+def kafka_jars() -> None:
+    """Kafka's jars are in the cache; where they cannot be had, only CI must fail."""
+    try:
+        jars.jars(JARS)
+    except Unavailable as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"Kafka's jars cannot be had: {error}")
+
+
+@pytest.fixture(scope="session")
+def kafka_server(kafka_jars: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """A real broker. Shared by all tests of a process: topics and groups get names of their own."""
+    with running_kafka(tmp_path_factory.mktemp("kafka")) as kafka:
+        yield kafka
