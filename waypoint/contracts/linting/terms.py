@@ -20,6 +20,7 @@ from waypoint.contracts.linting.finding import (
 )
 from waypoint.contracts.linting.personal import WAIVER
 from waypoint.contracts.model import CONSENT, ML_FEATURES, STATUSES, TOPICS
+from waypoint.contracts.person_keys import PEOPLE, PERSON_KEY
 from waypoint.contracts.reading import duration
 from waypoint.contracts.roles import RolePolicy
 
@@ -42,6 +43,8 @@ _READ = (
     "deadLetter",
     "payloadOnlyFields",
     CONSENT,
+    PEOPLE,
+    PERSON_KEY,
     WAIVER,
     _TODO_PROPERTY,
 )
