@@ -9,7 +9,7 @@ is killed at any point goes on after the last committed offset.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -51,7 +51,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Batch:
-    """Messages of one topic, checked: `read` = rows + rejects + `duplicates` + `known`.
+    """Messages of one topic, checked: `read` = rows + rejects + `duplicates`.
 
     Attributes:
         topic: which topic, with the contract of the table that it lands in.
@@ -61,7 +61,6 @@ class Batch:
         rejects: what goes to quarantine: the columns of `raw.quarantine`
             (`ingestion.bookkeeping.TABLES`) without `source`, `batch` and `_loaded_at`.
         duplicates: messages whose identity had landed before under another offset.
-        known: messages whose offset had landed before, with a dump.
         late: rows among `rows` that came behind the watermark.
         drift: fields that the contract does not know, in people's words.
         times: the oldest and the newest event time (UTC, no zone) of `rows`, where they have one.
@@ -72,20 +71,33 @@ class Batch:
     rows: pa.Table
     rejects: pa.Table
     duplicates: int = 0
-    known: int = 0
     late: int = 0
     drift: tuple[str, ...] = ()
     times: tuple[datetime, datetime] | None = None
 
     @property
     def read(self) -> int:
-        landed_or_not = int(self.rows.num_rows) + int(self.rejects.num_rows)
-        return landed_or_not + self.duplicates + self.known
+        return int(self.rows.num_rows) + int(self.rejects.num_rows) + self.duplicates
 
     @property
     def channels(self) -> tuple[Channel, ...]:
         """The channels that the batch has something of, in order."""
         return tuple(Channel(self.topic.name, partition) for partition in sorted(self.spans))
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What one commit did.
+
+    Attributes:
+        offsets: the last committed offset of each channel that was appended to.
+        known: messages by topic that were left out, because their offset had landed by another
+            way meanwhile (with a dump): `known_rows` of the rows, `known_rejects` of the rejects.
+    """
+
+    offsets: Mapping[Channel, int]
+    known_rows: Mapping[str, int] = field(default_factory=dict)
+    known_rejects: Mapping[str, int] = field(default_factory=dict)
 
 
 class Sink(Protocol):
@@ -118,13 +130,10 @@ class Sink(Protocol):
             Unavailable: the sink cannot be reached.
         """
 
-    def commit(self) -> Mapping[Channel, int]:
+    def commit(self) -> Committed:
         """Make everything durable that was appended, rejects before the rows they belong to.
 
         A batch without rows (rejects only, duplicates only) moves the committed offset, too.
-
-        Returns:
-            the last committed offset of each channel that was appended to.
 
         Raises:
             Fenced: one of the channels was opened by another writer; of that batch nothing was
@@ -144,13 +153,6 @@ class Sink(Protocol):
 
     def newest_time(self, topic: Topic) -> datetime | None:
         """The newest event time that was committed of the topic, None where nothing was."""
-
-    def known_offsets(self, topic: Topic, spans: Mapping[int, Span]) -> pa.Table | None:
-        """Which offsets in `spans` have landed by another way than this one (a dump, a replay).
-
-        Returns:
-            a table of `_partition` (int32) and `_offset` (int64), or None where there are none.
-        """
 
     def close(self, topic: Topic, partitions: Iterable[int]) -> None:
         """Give channels up; what was appended of them and not committed is dropped."""
