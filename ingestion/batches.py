@@ -20,6 +20,7 @@ from ingestion.bookkeeping import BATCH, LOADED_AT, QUARANTINE, SOURCE, TABLES
 from ingestion.engine import quoted, text_literal
 from ingestion.footers import Landed
 from ingestion.landing import LandingArea
+from ingestion.suppression import left_out
 from ingestion.validation import PROBLEM_FIELDS, Validation, validation
 from waypoint.contracts.model import Column, Contract
 from waypoint.errors import Unavailable, UnusableInput
@@ -35,6 +36,8 @@ _PLACES = {
     "message_timestamp": "_kafka_timestamp",
     "message_key": "_key",
 }
+#: Sequences that count the rows which a scan leaves out: bad ones, and those of erased people.
+_BAD, _ERASED = "rows_left_out", "rows_suppressed"
 #: Longest payload that is kept of a rejected row, in characters.
 PAYLOAD_KEPT = 1_000_000
 
@@ -77,7 +80,8 @@ def land_query(
         area: where to land.
         position: how far the source has been read with this batch; JSON.
         drift: what the caller found the source to have that the contract has not.
-        unchanged: rows that the caller read and left out because they had landed before.
+        unchanged: rows that the caller read and left out because they had landed before; rows of
+            people who were erased (`ingestion.suppression`) are added to them.
         document: see `ingestion.validation.validation`.
         thousands: see `ingestion.validation.validation`.
         objects: see `ingestion.validation.validation`.
@@ -91,6 +95,9 @@ def land_query(
         return footers.read_footer(area.path(contract.name, batch))
     described = connection.execute(f"describe {query}").fetchall()
     types = {name: str(kind) for name, kind, *_ in described}
+    erased = left_out(connection, contract, types, area)
+    if erased is not None:
+        query = f"select * from ({query}) where {_but_not(erased)}"
     checked = validation(
         contract, query, types, document=document, thousands=thousands, objects=objects
     )
@@ -106,13 +113,17 @@ def land_query(
         drift=(*drift, *unknown),
     )
     room = footers.reserved(landed)
-    with area.writing(contract.name, batch) as path, _sequence(connection) as left_out:
+    with (
+        area.writing(contract.name, batch) as path,
+        _sequence(connection, _BAD) as bad,
+        _sequence(connection, _ERASED) as suppressed,
+    ):
         try:
             # counting what is left out saves a second pass over rows that are all good
             rows = _copy(
                 connection,
                 f"{_landed_columns(contract, checked, source, batch)} from ({checked.typed})"
-                f" where case when {checked.good} then true else nextval('{left_out}') is null end",
+                f" where case when {checked.good} then true else nextval('{bad}') is null end",
                 path,
                 room,
             )
@@ -123,14 +134,17 @@ def land_query(
                 f"{contract.path}: what it demands of a row cannot be checked: {reason}",
                 hint="mend the rule, or the type of the column that it is about",
             ) from None
-        rejected = _used(connection, left_out)
+        rejected = _used(connection, bad)
+        again = unchanged + _used(connection, suppressed)
         if rejected:
             _quarantine(connection, checked, types, contract, source, batch, area, rejected)
         landed = replace(
             landed,
             rows=rows,
-            read=rows + rejected + unchanged,
+            read=rows + rejected + again,
             rejected=rejected,
+            unchanged=again,
+            erased=again - unchanged,
             landed_at=footers.now_text(),
         )
         footers.fill(path, room, landed)
@@ -152,6 +166,38 @@ def _landed_columns(contract: Contract, checked: Validation, source: str, batch:
     return f"select {', '.join(items)}"
 
 
+def rejected_rows(
+    checked: Validation, types: Mapping[str, str], contract: Contract, more: Mapping[str, str]
+) -> str:
+    """A select of the quarantine's rows for the rows that `checked` finds bad.
+
+    `types` are those of the query that was checked; `more` gives the SQL of entries that the
+    query does not tell. `_loaded_at` is left to the load, and what nobody tells is NULL.
+    """
+    said = [c.name for c in contract.source_columns if c.name in checked.as_read]
+    fields = ", ".join(f"{quoted(name)}: {quoted(checked.as_read[name])}" for name in said)
+    payload = f"cast(to_json({{{fields}}}) as varchar)" if said else "null"
+    if "_payload" in types:
+        known = "_payload" in (column.name for column in contract.columns)
+        payload = quoted("_payload") if known else f"coalesce({quoted('_payload')}, {payload})"
+    values = {
+        "table_name": text_literal(contract.name),
+        **{entry: quoted(name) for entry, name in _PLACES.items() if name in types},
+        **{name: f"found.{name}" for name in PROBLEM_FIELDS},
+        "payload": f"left(cast({payload} as varchar), {PAYLOAD_KEPT})",
+        **more,
+    }
+    columns = ", ".join(
+        f"cast({values.get(name, 'null')} as {kind}) as {quoted(name)}"
+        for name, kind in TABLES[QUARANTINE].items()
+        if name != LOADED_AT
+    )
+    return (
+        f"select {columns} from (select *, {checked.problem} as found from ({checked.typed})"
+        f" where not ({checked.good}))"
+    )
+
+
 def _quarantine(
     connection: duckdb.DuckDBPyConnection,
     checked: Validation,
@@ -162,29 +208,8 @@ def _quarantine(
     area: LandingArea,
     expected: int,
 ) -> None:
-    said = [c.name for c in contract.source_columns if c.name in checked.as_read]
-    fields = ", ".join(f"{quoted(name)}: {quoted(checked.as_read[name])}" for name in said)
-    payload = f"cast(to_json({{{fields}}}) as varchar)" if said else "null"
-    if "_payload" in types:
-        known = "_payload" in (column.name for column in contract.columns)
-        payload = quoted("_payload") if known else f"coalesce({quoted('_payload')}, {payload})"
-    values = {
-        "table_name": text_literal(contract.name),
-        "source": text_literal(source),
-        "batch": text_literal(batch),
-        **{entry: quoted(name) for entry, name in _PLACES.items() if name in types},
-        **{name: f"found.{name}" for name in PROBLEM_FIELDS},
-        "payload": f"left(cast({payload} as varchar), {PAYLOAD_KEPT})",
-    }
-    columns = ", ".join(
-        f"cast({values.get(name, 'null')} as {kind}) as {quoted(name)}"
-        for name, kind in TABLES[QUARANTINE].items()
-        if name != LOADED_AT
-    )
-    query = (
-        f"select {columns} from (select *, {checked.problem} as found from ({checked.typed})"
-        f" where not ({checked.good}))"
-    )
+    values = {"source": text_literal(source), "batch": text_literal(batch)}
+    query = rejected_rows(checked, types, contract, values)
     name = f"{contract.name}/{batch}"
     landed = Landed(QUARANTINE, name, source, expected, expected)
     room = footers.reserved(landed)
@@ -208,9 +233,13 @@ def _copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path, room: s
     return int(rows)
 
 
+def _but_not(erased: str) -> str:
+    """A condition that counts the rows that it leaves out, as the next sequence does."""
+    return f"case when {erased} then nextval('{_ERASED}') is null else true end"
+
+
 @contextmanager
-def _sequence(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
-    name = "rows_left_out"
+def _sequence(connection: duckdb.DuckDBPyConnection, name: str) -> Iterator[str]:
     connection.execute(f"create or replace temp sequence {name} start 1")
     try:
         yield name

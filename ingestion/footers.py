@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,10 +37,11 @@ class Landed:
     rows: int
     read: int
     rejected: int = 0
-    unchanged: int = 0  # read again, had landed before
+    unchanged: int = 0  # read again, had landed before; and rows of erased people
     position: Mapping[str, Any] = field(default_factory=dict)  # how far the source was read
     drift: tuple[str, ...] = ()  # in people's words
     landed_at: str = ""  # ISO 8601, UTC, microseconds: sorts as text
+    erased: int = 0  # of the unchanged: rows of people whose data was erased, before or since
 
 
 def now_text() -> str:
@@ -107,6 +108,12 @@ def history(area: LandingArea, table: str, source: str | None = None) -> list[La
         (landed for landed in found if source is None or landed.source == source),
         key=lambda landed: landed.landed_at,
     )
+
+
+def newer(area: LandingArea, table: str, known: Iterable[Landed]) -> list[Landed]:
+    """What has landed of `table` beside the batches that are known, in no particular order."""
+    paths = {area.path(table, landed.batch) for landed in known}
+    return read_footers([path for path in area.files(table) if path not in paths])
 
 
 def last_position(area: LandingArea, table: str, source: str) -> Mapping[str, Any] | None:

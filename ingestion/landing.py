@@ -8,6 +8,7 @@ the batch. Landing a batch that is there already changes nothing.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,6 +76,22 @@ class LandingArea:
                     hint=f"make room below {self.root} and run the same command again",
                 ) from None
             raise
+
+    @contextmanager
+    def deciding(self, table: str) -> Iterator[None]:
+        """Hold the right to say which messages of `table` are new, and to land them.
+
+        Offsets that have not landed are looked for and then landed, which no two writers of a
+        table may do at once. The lock is the operating system's: it goes with its holder.
+        """
+        folder = self.root / table
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def clean(self) -> list[Path]:
         """Remove what killed writers left behind, and say which files that were.

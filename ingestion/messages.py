@@ -47,6 +47,8 @@ LONGEST_MESSAGE = 16_000_000
 
 #: What a batch's position says: the topic, and the ranges of its offsets by partition.
 TOPIC, RANGES = "topic", "ranges"
+#: ... and whether every message within the ranges is accounted for, those without a row, too.
+COMPLETE = "complete"
 _MOST_DRIFT = 20
 
 
@@ -63,6 +65,24 @@ class Topic:
     def tombstones(self) -> bool:
         """Whether a message without a value has a place in the table."""
         return not self.contract.column("_payload").required
+
+    @property
+    def event_time(self) -> str | None:
+        """The column that tells when what a message is about happened; None where none does.
+
+        The one by which the contract says how long rows are kept, else the only time there is.
+        """
+        times = [c.name for c in self.contract.source_columns if c.logical_type == "timestamp"]
+        if self.contract.retention_element in times:
+            return self.contract.retention_element
+        return times[0] if len(times) == 1 else None
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The columns by which two messages are one and the same; none where nothing tells."""
+        key = self.contract.key
+        time = self.event_time
+        return (*key, time) if key and time and time not in key else key
 
 
 def topic_of(name: str, contracts: Contracts) -> Topic:
@@ -115,49 +135,51 @@ def land_messages(
     Raises:
         LandingAreaFull: no room on the disk; nothing of the batch was landed.
     """
-    if landed is None:
-        landed = footers.history(area, topic.contract.name)
+    table = topic.contract.name
     take_apart(connection, messages, topic)
     try:
-        repeated = _drop_repeated(connection)
-        ranges = _ranges(connection)
-        if ranges:
-            repeated += _drop_landed(connection, topic, ranges, landed, area)
-            ranges = _ranges(connection) if repeated else ranges
-        place = text_literal(file) if file else "cast(null as varchar)"
-        return land_query(
-            connection,
-            f"select * exclude (document), {place} as _file, unnest(document) from taken_apart",
-            contract=topic.contract,
-            source=source,
-            batch=batch,
-            area=area,
-            position={**(position or {}), TOPIC: topic.name, RANGES: ranges},
-            drift=_unknown_fields(connection, topic),
-            unchanged=repeated,
-            document="_payload",
-            objects=topic.columns,
-        )
+        # a loader that reads the topic at the same time must not land what is landed here
+        with area.deciding(table):
+            landed = [*(landed or []), *footers.newer(area, table, landed or [])]
+            repeated = _drop_repeated(connection)
+            ranges = _ranges(connection)
+            if ranges:
+                repeated += _drop_landed(connection, topic, ranges, landed, area)
+                ranges = _ranges(connection) if repeated else ranges
+            place = text_literal(file) if file else "cast(null as varchar)"
+            return land_query(
+                connection,
+                f"select * exclude (document), {place} as _file, unnest(document) from taken_apart",
+                contract=topic.contract,
+                source=source,
+                batch=batch,
+                area=area,
+                position={**(position or {}), TOPIC: topic.name, RANGES: ranges},
+                drift=_unknown_fields(connection, topic),
+                unchanged=repeated,
+                document="_payload",
+                objects=topic.columns,
+            )
     finally:
         connection.execute("drop table if exists taken_apart")
 
 
 def take_apart(connection: duckdb.DuckDBPyConnection, messages: str, topic: Topic) -> None:
     """Make the table `taken_apart` of the messages, their values parsed once each."""
+    statement = "create or replace temp table taken_apart as "
     try:
-        connection.execute(_taken_apart(messages, topic, guarded=False))
+        connection.execute(statement + _exported(messages, topic, guarded=False))
     except duckdb.InvalidInputException:
         # some value is broken JSON, which one pays for only then
-        connection.execute(_taken_apart(messages, topic, guarded=True))
+        connection.execute(statement + _exported(messages, topic, guarded=True))
 
 
-def _taken_apart(messages: str, topic: Topic, guarded: bool) -> str:
+def _exported(messages: str, topic: Topic, guarded: bool) -> str:
+    """A select that takes messages apart of which all is text."""
     whole = "cast(try_cast({0} as {1}) as varchar) = {0} and {0} not like '-%'"
     # another topic's offsets are none of this one's
     ours = f"coalesce(topic = {text_literal(topic.name)}, true)"
-    is_json = f"{starts_an_object('value')}{' and json_valid(value)' if guarded else ''}"
     return f"""
-        create or replace temp table taken_apart as
         with typed as (
             select
                 *,
@@ -166,11 +188,11 @@ def _taken_apart(messages: str, topic: Topic, guarded: bool) -> str:
                 case when {ours} and {whole.format('"offset"', "bigint")}
                     then try_cast("offset" as bigint) end as _offset,
                 case
-                    when try_cast("timestamp" as bigint) between -62135596800000 and 253402300799999
+                    when try_cast("timestamp" as bigint) between {_TIMES}
                         then make_timestamp(try_cast("timestamp" as bigint) * 1000)
                     else timezone('UTC', try_cast("timestamp" as timestamptz))
                 end as _kafka_timestamp,
-                coalesce(strlen(value) <= {LONGEST_MESSAGE} and {is_json}, false) as readable
+                {_readable(guarded)} as readable
             from {messages}
         )
         select
@@ -182,11 +204,50 @@ def _taken_apart(messages: str, topic: Topic, guarded: bool) -> str:
             -- where the fault is not in the value, what stood around it is the evidence
             case when {_unplaced(topic)} then coalesce(line, value) else value end as _payload,
             {_problem(topic)} as {PROBLEM},
-            json_transform(
-                case when readable then value end, {document_type(topic.contract)}
-            ) as document
+            {_document(topic)} as document
         from typed
     """
+
+
+def consumed(messages: str, topic: Topic, guarded: bool) -> str:
+    """A select that takes messages apart as they come from a broker, which places them itself.
+
+    `messages` has the columns `partition` (integer), `offset`, `timestamp` (milliseconds since
+    1970, or NULL; both bigint), and the texts `key`, `value` and `mark`. With `guarded`, values
+    may be broken JSON; without, which costs less, the engine raises `InvalidInputException` where
+    one is. A column `document` holds what the contract knows of the value.
+    """
+    return f"""
+        select
+            "partition" as _partition,
+            "offset" as _offset,
+            _kafka_timestamp,
+            key as _key,
+            value as _payload,
+            {_problem(topic, placed=True)} as {PROBLEM},
+            {_document(topic)} as document
+        from (
+            select
+                *,
+                case when "timestamp" between {_TIMES}
+                    then make_timestamp("timestamp" * 1000) end as _kafka_timestamp,
+                {_readable(guarded)} as readable
+            from {messages}
+        )
+    """
+
+
+#: What a message's time lies between: the years 1 to 9999, in milliseconds since 1970.
+_TIMES = "-62135596800000 and 253402300799999"
+
+
+def _readable(guarded: bool) -> str:
+    is_json = f"{starts_an_object('value')}{' and json_valid(value)' if guarded else ''}"
+    return f"coalesce(strlen(value) <= {LONGEST_MESSAGE} and {is_json}, false)"
+
+
+def _document(topic: Topic) -> str:
+    return f"json_transform(case when readable then value end, {document_type(topic.contract)})"
 
 
 def starts_an_object(text: str) -> str:
@@ -206,8 +267,20 @@ def _unplaced(topic: Topic) -> str:
     )
 
 
-def _problem(topic: Topic) -> str:
-    """What is wrong with a message, as a struct or NULL: the first of these that holds."""
+#: What only those check who have been told of a message's place by somebody else than a broker.
+_OF_THE_PLACE = (
+    "message_is_of_the_topic",
+    "partition_is_integer",
+    "offset_is_integer",
+    "value_is_there",
+)
+
+
+def _problem(topic: Topic, placed: bool = False) -> str:
+    """What is wrong with a message, as a struct or NULL: the first of these that holds.
+
+    `placed` tells that its topic, partition and offset are known to be right.
+    """
     whole = text_literal("is not a whole number from 0")
     fit = text_literal(f" bytes; at most {LONGEST_MESSAGE:,} fit into a column")
     cases = (
@@ -254,9 +327,10 @@ def _problem(topic: Topic) -> str:
     )
     found = [
         f"when {condition} then {{field: {text_literal(field) if field else 'null'},"
-        f" value: left({value}, {KEPT}), rule: {text_literal(rule)},"
+        f" value: left(cast({value} as varchar), {KEPT}), rule: {text_literal(rule)},"
         f" reason: {text_literal(f'{field}: ' if field else '')} || {reason}}}"
         for condition, field, value, rule, reason in cases
+        if not (placed and rule in _OF_THE_PLACE)
     ]
     return f"case {' '.join(found)} end"
 
@@ -293,27 +367,51 @@ def _drop_landed(
     area: LandingArea,
 ) -> int:
     """Drop messages whose offset has landed in another batch; how many there were."""
-    table = topic.contract.name
     overlapping = [
         batch
         for batch in landed
         if batch.position.get(TOPIC) == topic.name
         and _overlap(batch.position.get(RANGES, {}), ranges)
     ]
+    covered = [batch for batch in overlapping if batch.position.get(COMPLETE)]
+    dropped = _drop_covered(connection, covered) if covered else 0
+    overlapping = [batch for batch in overlapping if not batch.position.get(COMPLETE)]
     if not overlapping:
-        return 0
-    good = [area.path(table, batch.batch) for batch in overlapping]
-    bad = [area.path(QUARANTINE, f"{table}/{b.batch}") for b in overlapping if b.rejected]
-    keys = f"select _partition, _offset from {_parquet(good)}"
-    if bad:
-        keys += f' union all select "partition", message_offset from {_parquet(bad)}'
+        return dropped
+    keys = landed_offsets(overlapping, area)
     # ranges have gaps, so the offsets themselves are compared
-    (dropped,) = connection.execute(
+    (landed_before,) = connection.execute(
         f"delete from taken_apart where exists (from ({keys}) as landed"
         " where landed._partition = taken_apart._partition"
         " and landed._offset = taken_apart._offset)"
     ).fetchall()[0]
+    return dropped + int(landed_before)
+
+
+def _drop_covered(connection: duckdb.DuckDBPyConnection, covered: list[Landed]) -> int:
+    """Drop messages whose offset lies within ranges that are accounted for; how many there were."""
+    ranges = [
+        (int(partition), first, last)
+        for batch in covered
+        for partition, (first, last) in batch.position[RANGES].items()
+    ]
+    listed = ", ".join(f"({p}, {first}, {last})" for p, first, last in ranges)
+    (dropped,) = connection.execute(
+        f"delete from taken_apart where exists (from (values {listed}) as covered(p, first, last)"
+        " where covered.p = taken_apart._partition"
+        " and taken_apart._offset between covered.first and covered.last)"
+    ).fetchall()[0]
     return int(dropped)
+
+
+def landed_offsets(batches: list[Landed], area: LandingArea) -> str:
+    """A select of `_partition` and `_offset` of all messages in batches, good or rejected."""
+    good = [area.path(batch.table, batch.batch) for batch in batches]
+    bad = [area.path(QUARANTINE, f"{b.table}/{b.batch}") for b in batches if b.rejected]
+    keys = f"select _partition, _offset from {_parquet(good)}"
+    if bad:
+        keys += f' union all select "partition", message_offset from {_parquet(bad)}'
+    return keys
 
 
 def _parquet(paths: list[Path]) -> str:
@@ -329,17 +427,29 @@ def _overlap(some: Mapping[str, list[int]], others: Mapping[str, list[int]]) -> 
 
 def _unknown_fields(connection: duckdb.DuckDBPyConnection, topic: Topic) -> list[str]:
     """Fields that messages have and the contract has not, in people's words."""
+    readable = f"case when {PROBLEM} is null and document is not null then _payload end"
+    found = unknown_fields(connection, f"select {readable} as payload from taken_apart", topic)
+    return [
+        f"field {field[:100]!r} is not in the contract"
+        f" ({messages:,} message{'s' if messages > 1 else ''})"
+        for field, messages in found.items()
+    ]
+
+
+def unknown_fields(
+    connection: duckdb.DuckDBPyConnection, payloads: str, topic: Topic
+) -> dict[str, int]:
+    """Fields that the JSON objects `payload` of a select have and the contract has not.
+
+    Returns:
+        in how many of them each is, the most frequent first.
+    """
     known = {column.name for column in topic.contract.source_columns} | topic.payload_only
     listed = ", ".join(text_literal(name) for name in sorted(known)) or "''"
     rows = connection.execute(
         "select field, sum(messages) from (select unnest(fields) as field, messages from"
-        " (select json_keys("
-        f"case when {PROBLEM} is null and document is not null then _payload end) as fields,"
-        " count(*) as messages from taken_apart group by 1))"
+        f" (select json_keys(payload) as fields, count(*) as messages from ({payloads})"
+        " group by 1))"
         f" where field not in ({listed}) group by 1 order by 2 desc, 1 limit {_MOST_DRIFT}"
     ).fetchall()
-    return [
-        f"field {field[:100]!r} is not in the contract"
-        f" ({int(messages):,} message{'s' if messages > 1 else ''})"
-        for field, messages in rows
-    ]
+    return {field: int(messages) for field, messages in rows}
