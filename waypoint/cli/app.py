@@ -25,6 +25,7 @@ COMMANDS = {
     "simulate": "waypoint.cli.simulate:simulate",
     "sandbox": "waypoint.cli.sandbox:sandbox",
     "fetch": "waypoint.cli.fetch:fetch",
+    "gateway": "waypoint.cli.gateway:gateway",
     "extract": "waypoint.cli.ingest:extract",
     "land": "waypoint.cli.ingest:land",
     "load": "waypoint.cli.ingest:load",

@@ -42,6 +42,7 @@ _READ = (
     "publishedFrom",
     "deadLetter",
     "payloadOnlyFields",
+    "endpoints",
     CONSENT,
     PEOPLE,
     PERSON_KEY,

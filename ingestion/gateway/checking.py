@@ -1,0 +1,207 @@
+"""Whether an event keeps its topic's contract, and if not, which field breaks it and why.
+
+The derived JSON Schema decides, and after it what such a schema cannot tell and the loader would
+refuse: whole numbers written as `5.0`, days that no calendar has, fields that stand twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import jsonschema_rs
+import orjson
+
+from ingestion.gateway.answers import Problem, Refused
+from ingestion.gateway.endpoints import Endpoint
+from waypoint.contracts.derived.json_schema import schema
+from waypoint.contracts.model import Contract
+
+#: Objects and lists within each other.
+DEEPEST = 100
+_MOST_PROBLEMS = 20
+_SHOWN = 80
+
+_KINDS = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "an object",
+    "array": "a list",
+    "null": "null",
+}
+
+
+class Checker:
+    """The checks of one endpoint."""
+
+    def __init__(self, endpoint: Endpoint, max_event: int) -> None:
+        topic = endpoint.topic
+        self._types = endpoint.types
+        self._allowed = frozenset(endpoint.types.allowed) if endpoint.types else frozenset()
+        self._key = endpoint.key
+        self._max_event = max_event
+        self._schema = jsonschema_rs.Draft202012Validator(schema(topic), validate_formats=True)
+        self._finer = _finer_checks(topic)
+        self._names = [f'"{column.name}"'.encode() for column in topic.columns]
+
+    def key(self, text: bytes) -> bytes:
+        """The key of the message that `text`, one event as it was sent, becomes.
+
+        Raises:
+            Refused: 400 it is no JSON, 413 too long, 422 it breaks the contract.
+        """
+        if len(text) > self._max_event:
+            raise Refused.because(413, f"the event is longer than {self._max_event:,} bytes")
+        if text.count(b"{") + text.count(b"[") > DEEPEST and _depth(text) > DEEPEST:
+            raise Refused.because(400, f"is nested more than {DEEPEST} levels deep")
+        try:
+            event = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            raise Refused.because(400, f"is no JSON: {error}") from None
+        if not self._schema.is_valid(event):
+            raise Refused(422, tuple(self._problems(event)))
+        finer = [problem for check in self._finer if (problem := check(event)) is not None]
+        if finer:
+            raise Refused(422, tuple(finer))
+        if twice := self._twice(text, event):
+            raise Refused.because(422, "stands there twice", of=twice)
+        if self._types is not None and event[self._types.field] not in self._allowed:
+            allowed = ", ".join(self._types.allowed)
+            reason = f"{_shown(event[self._types.field])} is not taken here, but {allowed} are"
+            raise Refused.because(422, reason, of=self._types.field)
+        return str(event[self._key]).encode()
+
+    def _problems(self, event: Any) -> Iterator[Problem]:
+        found = 0
+        for error in self._schema.iter_errors(event):
+            for problem in _told(error):
+                yield problem
+                found += 1
+                if found == _MOST_PROBLEMS:
+                    return
+
+    def _twice(self, text: bytes, event: Mapping[str, Any]) -> str | None:
+        """The field that stands twice: readers differ in which of the two they take."""
+        suspicious = b"\\u" in text
+        if not suspicious:
+            suspicious = any(text.count(name) > 1 for name in self._names)
+        return _repeated(text) if suspicious else None
+
+
+def _repeated(text: bytes) -> str | None:
+    found: list[str] = []
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        seen = dict(pairs)
+        if len(seen) < len(pairs):
+            names = [name for name, _ in pairs]
+            found.append(next(name for name in names if names.count(name) > 1))
+        return seen
+
+    json.loads(text, object_pairs_hook=members)
+    return found[0] if found else None
+
+
+def _told(error: Any) -> Iterator[Problem]:
+    """What a schema's error means to a person."""
+    path = ".".join(map(str, error.instance_path))
+    about = error.kind.as_dict()
+    match error.kind.name:
+        case "required":
+            yield Problem(_joined(path, about["property"]), "is missing")
+        case "additionalProperties":
+            for name in about["unexpected"]:
+                yield Problem(_joined(path, name[:_SHOWN]), "is no field of the contract")
+        case "type":
+            types = about["types"]
+            wanted = " or ".join(_KINDS.get(kind, kind) for kind in sorted(types, key=_null_last))
+            yield Problem(path, f"{_shown(error.instance)} is not {wanted}")
+        case "enum":
+            options = ", ".join(str(one) for one in about["options"] if one is not None)
+            yield Problem(path, f"{_shown(error.instance)} is not one of {options}")
+        case "pattern":
+            shown = _shown(error.instance)
+            yield Problem(path, f"{shown} does not match the pattern {about['pattern']}")
+        case "format":
+            yield Problem(path, f"{_shown(error.instance)} is no {about['format']}")
+        case "minimum" | "exclusiveMinimum":
+            yield Problem(path, f"{_shown(error.instance)} is below {about['limit']}")
+        case "maximum" | "exclusiveMaximum":
+            yield Problem(path, f"{_shown(error.instance)} is above {about['limit']}")
+        case other:
+            yield Problem(path, f"breaks the contract ({other})")
+
+
+def _null_last(kind: str) -> tuple[bool, str]:
+    return kind == "null", kind
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:  # a number beyond 64 bits
+        text = str(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _depth(text: bytes) -> int:
+    """How deep the brackets go; those within texts are none."""
+    depth = deepest = 0
+    in_text = escaped = False
+    for sign in text:
+        if escaped:
+            escaped = False
+        elif in_text:
+            escaped, in_text = sign == 0x5C, sign != 0x22
+        elif sign == 0x22:
+            in_text = True
+        elif sign in (0x5B, 0x7B):
+            depth += 1
+            deepest = max(deepest, depth)
+        elif sign in (0x5D, 0x7D):
+            depth -= 1
+    return deepest
+
+
+# what the schema cannot tell
+
+FinerCheck = Callable[[Mapping[str, Any]], Problem | None]
+
+
+def _finer_checks(topic: Contract) -> list[FinerCheck]:
+    checks: list[FinerCheck] = []
+    for column in topic.columns:
+        if column.logical_type == "integer":
+            checks.append(partial(_whole_number, column.name))
+        elif column.logical_type == "timestamp":
+            checks.append(partial(_moment, column.name))
+    return checks
+
+
+def _whole_number(name: str, event: Mapping[str, Any]) -> Problem | None:
+    value = event.get(name)
+    if value is None or type(value) is int:
+        return None
+    return Problem(name, f"{_shown(value)} is not written as a whole number")
+
+
+def _moment(name: str, event: Mapping[str, Any]) -> Problem | None:
+    value = event.get(name)
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        if not 1 < moment.year < 9999:
+            moment.astimezone(UTC)  # not beyond the calendar's ends in UTC either
+    except (ValueError, OverflowError):
+        return Problem(name, f"{_shown(value)} is no time that there is")
+    return None
