@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ingestion.blocks import Broken, blocks
 from ingestion.extraction import Source
 from ingestion.extractors import KINDS
 from ingestion.inbox import OWN
@@ -29,6 +31,14 @@ _CRON = re.compile(r"[\d*/,-]+ [\d*/,-]+ [\d*/,-]+ [\w*/,-]+ [\w*/,-]+")
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
 
+@dataclass(frozen=True)
+class Declared:
+    """What sources.yml says: its sources in order, and the entries that cannot be understood."""
+
+    sources: tuple[Source, ...]
+    broken: tuple[Broken, ...] = ()
+
+
 def read_sources(project: Project, environment: Mapping[str, str] | None = None) -> list[Source]:
     """The sources that `ingestion/sources.yml` declares, in its order.
 
@@ -39,21 +49,102 @@ def read_sources(project: Project, environment: Mapping[str, str] | None = None)
     Raises:
         UnusableInput: the file is missing or malformed, or an entry's kind is unknown.
     """
+    declared = declared_sources(project, environment)
+    for broken in declared.broken:
+        problem, _, hint = broken.problem.partition("\n")
+        raise UnusableInput(problem, hint=hint)
+    return list(declared.sources)
+
+
+def declared_sources(project: Project, environment: Mapping[str, str] | None = None) -> Declared:
+    """As `read_sources`, but entries that cannot be understood are told, not raised.
+
+    For a scheduler, in which one entry stops no other.
+
+    Raises:
+        UnusableInput: the file is missing, or nothing in it can be read.
+    """
     path = project.sources_file
+    values = os.environ if environment is None else environment
+    sources, broken = [], []
+    texts: dict[str, str] = {}
+    for name, line, entry in _entries(path, texts):
+        try:
+            if isinstance(entry, _NoYaml):
+                raise UnusableInput(f"{path}, {name}: not readable as YAML: {entry.why}")
+            source = _source(path, project, name, entry, values)
+            _check_tables(path, source)
+        except UnusableInput as error:
+            hint = f"\n{error.hint}" if error.hint else ""
+            missing: list[str] = []
+            filled(texts.get(name, ""), values, missing)
+            broken.append(Broken(name, line, f"{error}{hint}", tuple(dict.fromkeys(missing))))
+        else:
+            sources.append(source)
+    return Declared(tuple(sources), tuple(broken))
+
+
+@dataclass(frozen=True)
+class _NoYaml:
+    """What stands under a key that cannot be read."""
+
+    why: str
+
+
+def _entries(path: Path, texts: dict[str, str]) -> Iterator[tuple[str, int, Any]]:
+    """The file's entries with their lines; where it is no YAML as a whole, read key by key.
+
+    `texts` is filled with what is written of each.
+    """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UnusableInput(
             f"{path} is not there", hint="declare the project's sources in it, one entry each"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise UnusableInput(f"{path}: not readable as YAML: {error}") from None
+    parts = list(blocks(path))
+    lines = {name: line for name, line, _ in parts}
+    texts.update((name, part.decode()) for name, _, part in parts)
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        if len(parts) < 2:
+            raise UnusableInput(f"{path}: not readable as YAML: {error}") from None
+        for name, line, part in parts:
+            try:
+                yield name, line, (yaml.safe_load(part) or {}).get(name)
+            except (yaml.YAMLError, AttributeError) as problem:
+                yield name, line, _NoYaml(" ".join(str(problem).split()))
+        return
     if document is None:
-        return []
+        return
     if not isinstance(document, dict):
         raise UnusableInput(f"{path}: expected `<name>: {{kind: ..., ...}}` entries")
-    values = os.environ if environment is None else environment
-    return [_source(path, project, str(n), entry, values) for n, entry in document.items()]
+    for name, entry in document.items():
+        yield str(name), lines.get(str(name), 1), entry
+
+
+def _check_tables(path: Path, source: Source) -> None:
+    """That what a source says of its tables can be listed; its extractor looks closer."""
+    tables, resources = (source.settings.get(key) for key in ("tables", "resources"))
+    if source.kind == "postgres" and not isinstance(tables, dict | None):
+        raise UnusableInput(
+            f"{path}, {source.name}: tables is no mapping",
+            hint="tables: {<table of the database>: <raw table>, ...}",
+        )
+    if source.kind == "rest" and not (
+        resources is None
+        or (
+            isinstance(resources, list)
+            and all(isinstance(found, dict) and found.get("table") for found in resources)
+        )
+    ):
+        raise UnusableInput(
+            f"{path}, {source.name}: resources is no list of resources, each with a table",
+            hint="resources: [{path: /..., table: <raw table>}, ...]",
+        )
 
 
 def _source(

@@ -6,13 +6,14 @@ Real and simulated data never meet: a state that holds the one refuses the other
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from ingestion.blocks import Broken
 from ingestion.extraction import Source
 from ingestion.landing import LandingArea
-from ingestion.sources import read_sources
+from ingestion.sources import declared_sources, read_sources
 from waypoint.errors import UnusableInput
 from waypoint.project import Project
 
@@ -26,10 +27,12 @@ class Connected:
     simulated: bool = False
 
 
-def is_simulated(project: Project) -> bool:
+def is_simulated(project: Project, despite_broken: bool = False) -> bool:
     """Whether the project's sources are to be simulated.
 
     They are where none is connected, the project has a scenario, and nothing real has landed.
+    With `despite_broken`, entries of sources.yml that cannot be understood stand in nobody's way,
+    unless one of them may be the only real source.
 
     Raises:
         UnusableInput: the sources cannot be read; one is connected while the state holds simulated
@@ -37,7 +40,7 @@ def is_simulated(project: Project) -> bool:
     """
     from waypoint.simulator.play import played_until
 
-    sources = read_sources(project)
+    sources, broken = _declared(project, despite_broken)
     real = [source.name for source in sources if source.connected]
     played = played_until(project) is not None
     if real and played:
@@ -47,6 +50,9 @@ def is_simulated(project: Project) -> bool:
         )
     if real or _holds_real_data(project):
         return False  # what has landed before can be built without any source
+    for entry in broken:
+        if not entry.missing and not played:
+            raise UnusableInput(entry.problem)
     if not project.scenario_dir.is_dir():
         missing = ", ".join(name for source in sources for name in source.missing)
         raise UnusableInput(
@@ -76,23 +82,34 @@ def _holds_real_data(project: Project) -> bool:
 
 
 @contextmanager
-def connected_sources(project: Project) -> Iterator[Connected]:
+def connected_sources(project: Project, despite_broken: bool = False) -> Iterator[Connected]:
     """The sources to read; simulated ones run while the block does.
 
     Raises:
         UnusableInput: as `is_simulated`.
         Unavailable: a simulated source did not start.
     """
-    if not is_simulated(project):
-        yield _connected(read_sources(project), simulated=False)
+    if not is_simulated(project, despite_broken):
+        yield _connected(_declared(project, despite_broken)[0], simulated=False)
         return
     from waypoint.simulator.sources import simulated_sources
 
     with simulated_sources(project) as variables:
-        yield _connected(read_sources(project, {**os.environ, **variables}), simulated=True)
+        environment = {**os.environ, **variables}
+        yield _connected(_declared(project, despite_broken, environment)[0], simulated=True)
 
 
-def _connected(sources: list[Source], simulated: bool) -> Connected:
+def _declared(
+    project: Project, despite_broken: bool, environment: Mapping[str, str] | None = None
+) -> tuple[Sequence[Source], Sequence[Broken]]:
+    """The sources of sources.yml, and the entries that are no source, if that may be."""
+    if despite_broken:
+        declared = declared_sources(project, environment)
+        return declared.sources, declared.broken
+    return read_sources(project, environment), ()
+
+
+def _connected(sources: Sequence[Source], simulated: bool) -> Connected:
     return Connected(
         sources=tuple(source for source in sources if source.connected),
         left_out=tuple(source for source in sources if not source.connected),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingestion.external.entries import External
-from ingestion.sources import read_sources
+from ingestion.sources import declared_sources
 from waypoint.errors import UnusableInput
 from waypoint.project import Project
 
@@ -76,7 +76,11 @@ def topics_folder(project: Project, external: External) -> Path:
     if external.publishing is None:
         raise UnusableInput(f"{external.path} declares no sources, so there is nothing to fetch")
     name = external.publishing.into
-    found = [source for source in read_sources(project) if source.name == name]
+    declared = declared_sources(project)
+    found = [source for source in declared.sources if source.name == name]
+    for broken in declared.broken:
+        if broken.name == name:
+            raise UnusableInput(broken.problem)
     if not found or found[0].kind != _DUMPS:
         raise UnusableInput(
             f"{external.path}: publishes into {name!r}, which is no source of kind {_DUMPS}",

@@ -39,6 +39,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from ingestion.blocks import Broken, blocks
 from ingestion.external.mapping import InvalidRule, Rule, read_rule, read_rules
 from ingestion.http_requests import Patience
 from ingestion.sources import filled, schedule_of
@@ -123,15 +124,6 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Broken:
-    """A source of the file that cannot be understood: where, and what is wrong."""
-
-    name: str
-    line: int
-    problem: str
-
-
-@dataclass(frozen=True)
 class Publishing:
     """Which topic the messages go to, which source reads it, and how a message looks."""
 
@@ -204,10 +196,10 @@ def _documents(path: Path) -> Iterator[tuple[str, int, Any]]:
     try:
         document = read_document(path)
     except InvalidContract as whole:
-        blocks = list(_blocks(path))
-        if len(blocks) < 2:
+        parts = list(blocks(path))
+        if len(parts) < 2:
             raise UnusableInput(f"{path}, line {whole.line}: {whole.problem}") from None
-        for name, line, text in blocks:
+        for name, line, text in parts:
             try:
                 document = read_document(path, text)
                 yield name, line, document.get(name)
@@ -216,20 +208,6 @@ def _documents(path: Path) -> Iterator[tuple[str, int, Any]]:
         return
     for name, value in document.items():
         yield str(name), document.line_of(name), value
-
-
-def _blocks(path: Path) -> Iterator[tuple[str, int, bytes]]:
-    """The parts of a file that begin with a key at the start of a line, lines kept in place."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    starts = [
-        (number, match[1])
-        for number, line in enumerate(lines)
-        if (match := re.match(r"([A-Za-z_][\w-]*)\s*:", line))
-    ]
-    ends = [*(start for start, _ in starts[1:]), len(lines)]
-    for (start, name), end in zip(starts, ends, strict=True):
-        text = "\n" * start + "\n".join(lines[start:end]) + "\n"
-        yield name, start + 1, text.encode()
 
 
 def _publishing(path: Path, line: int, found: Any) -> Publishing:

@@ -14,7 +14,8 @@ from waypoint.cli.output import answer, print_json, progress, remarks
 from waypoint.errors import Exit, UnusableInput, WaypointError
 
 if TYPE_CHECKING:
-    from ingestion.external.entries import Broken, Entry, External
+    from ingestion.blocks import Broken
+    from ingestion.external.entries import Entry, External
     from ingestion.external.running import Fetching
     from waypoint.fetching import Destination
     from waypoint.project import Project

@@ -12,7 +12,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,20 +24,18 @@ from airflow.sdk.definitions.asset import AssetAny
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
+from ingestion.blocks import Broken
 from ingestion.extraction import Source
-from ingestion.sources import read_sources
+from ingestion.sources import declared_sources
 from waypoint.connecting import is_simulated
 from waypoint.contracts.model import RAW
+from waypoint.errors import UnusableInput
 from waypoint.orchestration.assets import built_asset, published_asset
 from waypoint.orchestration.freshness import tables_of
-from waypoint.orchestration.graph import (
-    Part,
-    Rendered,
-    manifest_file,
-    render,
-)
+from waypoint.orchestration.graph import Rendered, render
 from waypoint.orchestration.manifest import read_manifest
 from waypoint.orchestration.operators import (
+    BrokenOperator,
     CommandOperator,
     FinishedOperator,
     IngestOperator,
@@ -46,6 +45,7 @@ from waypoint.orchestration.operators import (
     tell_of_delay,
     tell_of_failure,
 )
+from waypoint.orchestration.parts import Part, manifest_file
 from waypoint.orchestration.pools import WAREHOUSE_POOL
 from waypoint.project import Project
 from waypoint.quality.running import CRITICAL
@@ -65,15 +65,20 @@ _SHORTEST_DEADLINE = timedelta(minutes=15)
 
 
 def ingestion_dags(here: str | Path) -> dict[str, DAG]:
-    """A DAG for each source of sources.yml, and one that plays them where they are simulated."""
+    """A DAG for each source of sources.yml, and one that plays them where they are simulated.
+
+    An entry that cannot be understood becomes a DAG that says so and fails; the others are as they
+    would be without it.
+    """
     project = _project(here)
-    dags = {}
-    for source in read_sources(project):
-        dag = _ingestion(project, source)
-        dags[dag.dag_id] = dag
-    if project.scenario_dir.is_dir() and is_simulated(project):
-        dags["simulate"] = _simulation(project)
-    return dags
+    declared = declared_sources(project)
+    dags = [_ingestion(project, source) for source in declared.sources]
+    for broken in declared.broken:
+        warnings.warn(broken.problem, stacklevel=2)
+        dags.append(broken_dag(project, f"ingest_{broken.name}", broken))
+    if project.scenario_dir.is_dir() and _simulates(project):
+        dags.append(_simulation(project))
+    return {dag.dag_id: dag for dag in dags}
 
 
 def hourly_dag(here: str | Path) -> DAG:
@@ -148,6 +153,7 @@ def _dag(
     tables: Iterable[str],
     period: timedelta | None,
     description: str,
+    *tags: str,
 ) -> DAG:
     names = [unique_id.split(".", 2)[-1] for unique_id in tables]
     return DAG(
@@ -157,7 +163,7 @@ def _dag(
         start_date=_BEGINNING,
         catchup=False,
         max_active_runs=1,
-        tags=["waypoint"],
+        tags=["waypoint", *tags],
         default_args={
             "retries": RETRIES,
             "retry_delay": RETRY_DELAY,
@@ -230,6 +236,37 @@ def _ingestion(project: Project, source: Source) -> DAG:
     )
     read >> load
     return dag
+
+
+def broken_dag(
+    project: Project, dag_id: str, broken: Broken, tables: Sequence[str] = (), owner: str = ""
+) -> DAG:
+    """What stands for an entry that cannot be understood: it fails once a day, and people are told.
+
+    `tables` are those that it would have fed, where that is known, and `owner` theirs.
+    """
+    settings = {"owner": owner} if owner else {}
+    problem = broken.problem
+    dag = _dag(project, dag_id, "@daily", (), None, problem.splitlines()[0], "broken")
+    BrokenOperator(
+        task_id="entry",
+        dag=dag,
+        root=str(project.root),
+        tables=list(tables),
+        problem=problem,
+        doc_md=problem,
+        retries=0,
+        **settings,
+    )
+    return dag
+
+
+def _simulates(project: Project) -> bool:
+    """Whether sources are simulated; what is in the way of that, each source's own task says."""
+    try:
+        return is_simulated(project, despite_broken=True)
+    except UnusableInput:
+        return False
 
 
 def _simulation(project: Project) -> DAG:

@@ -14,12 +14,12 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 
-from ingestion.external.entries import Broken, Entry, External, read_external
+from ingestion.blocks import Broken
+from ingestion.external.entries import Entry, External, read_external
 from ingestion.messages import topic_of
 from waypoint.contracts.model import RAW
-from waypoint.orchestration.dags import RETRIES, RETRY_DELAY
+from waypoint.orchestration.dags import RETRIES, RETRY_DELAY, broken_dag
 from waypoint.orchestration.external_operators import (
-    BrokenOperator,
     FetchOperator,
     PublishExternalOperator,
     TransformOperator,
@@ -68,18 +68,7 @@ def _fetching(project: Project, external: External, entry: Entry) -> DAG:
 
 def _broken(project: Project, external: External, broken: Broken) -> DAG:
     given, owner = _about(project, external, broken.name)
-    dag = _dag(broken.name, "@daily", broken.problem, owner, "broken")
-    given.pop("source")
-    BrokenOperator(
-        task_id="entry",
-        dag=dag,
-        owner=owner,
-        problem=broken.problem,
-        doc_md=broken.problem,
-        retries=0,
-        **given,
-    )
-    return dag
+    return broken_dag(project, f"fetch_{broken.name}", broken, given["tables"], owner)
 
 
 def _about(project: Project, external: External, source: str) -> tuple[dict[str, Any], str]:

@@ -207,17 +207,6 @@ class PublishExternalOperator(ExternalOperator):
         return counts
 
 
-class BrokenOperator(WaypointOperator):
-    """Stands for an entry that cannot be understood, and says so whenever it would have run."""
-
-    def __init__(self, *, problem: str, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.problem = problem
-
-    def work(self, context: Any) -> Any:
-        raise AirflowFailException(self.problem)
-
-
 def _connection(name: str) -> str | None:
     """The password of one of Airflow's connections, wherever Airflow keeps them."""
     from airflow.sdk import Connection

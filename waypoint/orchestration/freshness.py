@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from ingestion.sources import read_sources
+from ingestion.sources import declared_sources
 from waypoint.clock import now
 from waypoint.connecting import is_simulated
 from waypoint.contracts.model import RAW, Contract
@@ -80,13 +80,15 @@ def measure(project: Project, tables: Iterable[str] | None = None) -> dict[str, 
 def fed_tables(project: Project) -> frozenset[str]:
     """The raw tables that a connected source feeds; all that any feeds, where they are simulated.
 
+    What an entry feeds that cannot be understood is not known.
+
     Raises:
         UnusableInput: sources.yml cannot be read.
     """
-    everything = is_simulated(project)
+    everything = is_simulated(project, despite_broken=True)
     return frozenset(
         f"{RAW}.{table}"
-        for source in read_sources(project)
+        for source in declared_sources(project).sources
         if everything or source.connected
         for table in tables_of(project, source.kind, source.settings)
     )

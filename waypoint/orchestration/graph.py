@@ -16,7 +16,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -33,93 +32,25 @@ from cosmos.constants import (
 )
 from cosmos.dbt.graph import DbtGraph, DbtNode
 
-from waypoint.contracts.model import ML_FEATURES
 from waypoint.orchestration.assets import table_asset
-from waypoint.orchestration.manifest import Manifest, Node
+from waypoint.orchestration.manifest import Node
 from waypoint.orchestration.operators import (
     BuildOperator,
     FreshnessOperator,
     GateOperator,
     TableOperator,
 )
+from waypoint.orchestration.parts import Part
 from waypoint.orchestration.pools import WAREHOUSE_POOL
 from waypoint.project import Project
 
 FRESHNESS_TASK, BUILD_TASK = "freshness", "build"
-
-#: Schemas whose tables are built once a day; all others are built every hour.
-DAILY_SCHEMAS = (ML_FEATURES,)
 
 # It warns of every exposure that it knows no operator for, and then asks the converter.
 logging.getLogger("cosmos.airflow.graph").setLevel(logging.ERROR)
 
 #: dbt's kinds of nodes, and what Cosmos calls those that it has no word of its own for.
 _EXPOSURE = DbtResourceType("exposure")
-
-
-@dataclass(frozen=True)
-class Part:
-    """What one DAG has of the manifest; every table and test is in one part only.
-
-    An exposure is in each part that has some of what it shows.
-    """
-
-    manifest: Manifest
-    tables: Mapping[str, Node]
-    sources: Mapping[str, Node]
-    tests: Mapping[str, Node]
-    exposures: Mapping[str, Node]
-
-    @classmethod
-    def hourly(cls, manifest: Manifest) -> Part:
-        """What is built every hour, and the tests and exposures of sources alone."""
-        return cls._of(manifest, daily=False)
-
-    @classmethod
-    def daily(cls, manifest: Manifest) -> Part:
-        """What is built once a day, and every test that reads some of it."""
-        return cls._of(manifest, daily=True)
-
-    @classmethod
-    def _of(cls, manifest: Manifest, daily: bool) -> Part:
-        of_day = {uid for uid, node in manifest.tables.items() if node.schema in DAILY_SCHEMAS}
-        tables = {uid: node for uid, node in manifest.tables.items() if (uid in of_day) == daily}
-        tests = {
-            uid: test
-            for uid, test in manifest.tests.items()
-            if bool(of_day & set(test.parents)) == daily
-        }
-        exposures = {
-            uid: exposure
-            for uid, exposure in manifest.exposures.items()
-            if any(p in tables or (not daily and p in manifest.sources) for p in exposure.parents)
-        }
-        reading = (*tables.values(), *tests.values(), *exposures.values())
-        read_sources = {p for node in reading for p in node.parents if p in manifest.sources}
-        sources = {uid: manifest.sources[uid] for uid in manifest.sources if uid in read_sources}
-        return cls(manifest, tables, sources, tests, exposures)
-
-    @property
-    def node_ids(self) -> set[str]:
-        return {*self.tables, *self.sources, *self.exposures}
-
-    def tests_of(self, table: str) -> dict[str, Node]:
-        """The tests that belong to the task of a table."""
-        home = self.manifest.home
-        return {uid: test for uid, test in self.tests.items() if home.get(uid) == table}
-
-    def tests_apart(self) -> dict[str, Node]:
-        """The tests with a task of their own."""
-        home, remarks = self.manifest.home, self.manifest.remarks
-        return {
-            uid: test
-            for uid, test in self.tests.items()
-            if home.get(uid) not in self.tables and uid not in remarks
-        }
-
-    def remarks(self) -> dict[str, Node]:
-        """The tests of sources that only warn; they share a task."""
-        return {uid: t for uid, t in self.tests.items() if uid in self.manifest.remarks}
 
 
 @dataclass(frozen=True)
@@ -375,10 +306,3 @@ class _Tasks:
             if uid not in remarks and closed & set(test.parents)
         ]
         return [*(uid for uid in part.tables if uid in closed), *tests]
-
-
-def manifest_file(project: Project) -> Path:
-    """Where dbt puts the manifest that the DAGs are rendered from."""
-    from waypoint.dbt_running import target_dir
-
-    return target_dir(project) / "manifest.json"

@@ -24,6 +24,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from waypoint.errors import Exit, WaypointError
 from waypoint.locking import PATIENCE_VARIABLE, sharing_state, writing_alone
 from waypoint.orchestration import alerting, freshness
+from waypoint.orchestration.manifest import read_manifest
 from waypoint.project import TARGET_VARIABLE, Project
 from waypoint.warehouse import EMBEDDED
 
@@ -116,7 +117,7 @@ class IngestOperator(WaypointOperator):
         project = self.project
         with (
             sharing_state(project, f"airflow: {self.task_id}", PATIENCE),
-            connected_sources(project) as connected,
+            connected_sources(project, despite_broken=True) as connected,
         ):
             for left in connected.left_out:
                 if left.name == self.source:
@@ -391,6 +392,17 @@ class CommandOperator(WaypointOperator):
         raise AirflowFailException(words)  # a finding, or a mistake: the same again would find it
 
 
+class BrokenOperator(WaypointOperator):
+    """Stands for an entry that cannot be understood, and says so whenever it would have run."""
+
+    def __init__(self, *, problem: str, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.problem = problem
+
+    def work(self, context: Any) -> Any:
+        raise AirflowFailException(self.problem)
+
+
 # building
 
 
@@ -505,16 +517,15 @@ async def tell_of_delay(root: str, dag: str, minutes: int, **settings: Any) -> N
 
 
 def _tables_of_dag(project: Project, dag: str) -> set[str]:
-    from ingestion.sources import read_sources
-    from waypoint.orchestration.graph import Part, manifest_file
-    from waypoint.orchestration.manifest import read_manifest
+    from ingestion.sources import declared_sources
+    from waypoint.orchestration.parts import Part, manifest_file
 
     if dag in ("hourly", "daily"):
         part = getattr(Part, dag)(read_manifest(manifest_file(project)))
         return {node.name for node in part.tables.values()}
     return {
         f"raw.{table}"
-        for source in read_sources(project)
+        for source in declared_sources(project).sources
         if dag == f"ingest_{source.name}"
         for table in freshness.tables_of(project, source.kind, source.settings)
     }
