@@ -18,6 +18,7 @@ from ingestion.bookkeeping import QUARANTINE
 from ingestion.engine import quoted, text_literal
 from ingestion.footers import Landed, read_footer
 from ingestion.landing import LandingArea
+from ingestion.suppression import left_out
 from ingestion.validation import Validation, validation
 from waypoint.contracts.model import Contract
 
@@ -130,6 +131,12 @@ def land_changes(
     checked = validation(contract, query, types, document=document)
     newest = newest_versions(connection, contract, files, key, since)
     _settle(connection, contract, checked, newest, key, _rejected_before(area, contract, source))
+    erased = left_out(connection, contract, types, area)
+    if erased is not None:
+        connection.execute(
+            f"insert into settled_rows select {quoted(ROW)} from ({query}) where {erased}"
+            f" and {quoted(ROW)} not in (from settled_rows)"
+        )
     gone = 0
     notes: tuple[str, ...] = ()
     if complete and tells_deletions(contract):
