@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
+from dbt.cli.main import dbtRunner
 
 from waypoint.contracts.rendering import render
 from waypoint.project import Project
@@ -56,7 +55,7 @@ def project_with_rows(folder: Path, rows: str) -> Project:
     )
     (folder / "profiles.yml").write_text(
         "rules: {target: duckdb, outputs: "
-        "{duckdb: {type: duckdb, path: w.duckdb, schema: staging}}}"
+        f"{{duckdb: {{type: duckdb, path: '{folder}/w.duckdb', schema: staging}}}}}}"
     )
     (folder / "contracts/staging").mkdir(parents=True)
     (folder / "models").mkdir()
@@ -84,17 +83,18 @@ def broken_rules(project: Project) -> dict[str, int]:
 
 def findings(project: Project) -> tuple[list[tuple[str, int, str]], set[str]]:
     """Build the project; what its tests find (rule, count, severity), and how they ended."""
-    subprocess.run(
-        [sys.executable, "-m", "dbt.cli.main", "-q", "build"],
-        cwd=project.root,
-        env={**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "PYTHONPATH": ""},
-        capture_output=True,
-        timeout=120,
-    )
+    folders = {
+        "--project-dir": project.root,
+        "--profiles-dir": project.root,
+        "--target-path": project.root / "target",
+        "--log-path": project.root / "logs",
+    }
+    options = [str(word) for option in folders.items() for word in option]
+    dbtRunner().invoke(["--quiet", "build", *options])
     results = json.loads((project.root / "target/run_results.json").read_text())["results"]
     broken: list[tuple[str, int, str]] = []
     ends = set()
-    with duckdb.connect(str(project.root / "w.duckdb"), read_only=True) as warehouse:
+    with duckdb.connect(str(project.root / "w.duckdb")) as warehouse:
         for result in results:
             assert result["status"] != "error", result["message"]
             if result["unique_id"].startswith("test.") and result["failures"]:
