@@ -101,10 +101,12 @@ class Committed:
 
 
 class Sink(Protocol):
-    """Takes batches and commits them; its methods are called by one thread at a time.
+    """Takes batches and commits them.
 
-    The order is: `open` the channels, then any number of `append` and `commit`, then `close`. The
-    batches of one channel are appended in the order of their offsets.
+    Its methods are called by one thread at a time, but for `landed_keys`, which may be called
+    while another thread is within `append` or `commit`. The order is: `open` the channels, then
+    any number of `append` and `commit`, then `close`. The batches of one channel are appended in
+    the order of their offsets.
     """
 
     def open(self, topic: Topic, partitions: Iterable[int]) -> Mapping[int, int | None]:
@@ -143,12 +145,15 @@ class Sink(Protocol):
         """
 
     def landed_keys(
-        self, topic: Topic, columns: tuple[str, ...], first: datetime, last: datetime
+        self,
+        topic: Topic,
+        columns: tuple[str, ...],
+        periods: Iterable[tuple[datetime, datetime]],
     ) -> pa.Table:
-        """These columns of the committed rows whose event time lies from `first` to `last`.
+        """These columns of the committed rows whose event time lies in one of `periods`.
 
-        What duplicates are found with that are too far apart for the loader's memory. A sink
-        whose service drops duplicates by itself gives an empty table.
+        Both ends are included. What duplicates are found with that are too far apart for the
+        loader's memory. A sink whose service drops duplicates by itself gives an empty table.
         """
 
     def newest_time(self, topic: Topic) -> datetime | None:

@@ -1,0 +1,175 @@
+"""Messages of one topic against its contract: the same checks as for dumps, in Arrow.
+
+The checks are SQL derived from the contract (`ingestion.validation`). All rows are judged in one
+pass; only those that are rejected are looked at a second time, for the words to say about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.batches import rejected_rows
+from ingestion.bookkeeping import BATCH, LOADED_AT, QUARANTINE, SOURCE, TABLES
+from ingestion.engine import quoted
+from ingestion.messages import Topic, consumed, starts_an_object, unknown_fields
+from ingestion.validation import Validation, validation
+
+#: Messages as they come from the consumer; `mark` says why a value could not be read as text.
+MESSAGES = pa.schema(
+    [
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+        ("timestamp", pa.int64()),  # milliseconds since 1970
+        ("key", pa.string()),
+        ("value", pa.string()),
+        ("mark", pa.string()),
+    ]
+)
+#: The mark of a row that came behind the watermark, where the contract has a column for it.
+LATE = "_late"
+
+_PAYLOAD = "_payload"
+#: Rows that the engine takes at a time; several, so that it can use more than one core.
+_CHUNK = 10_240
+#: Of how many messages of a batch the fields are compared with the contract's.
+_LOOKED_AT = 2_000
+_GOOD, _IDENTITY = "_good", "_identity"
+#: What the sink or the load adds, or what is known only after the check.
+_ADDED = (SOURCE, BATCH, LOADED_AT, LATE)
+_OF_THE_SINK = ("source", "batch", LOADED_AT)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What came of a batch of messages.
+
+    Attributes:
+        rows: the good rows in the order of the messages, with the contract's columns.
+        identities: for each of `rows` a hash (uint64) of what tells it from others; NULL where it
+            says nothing of it; None where the topic has nothing that does.
+        rejects: the rows for the quarantine, without what the sink adds.
+        rejected: the places, among the messages, of the rejected ones.
+        drift: how many messages had a field that the contract does not know, by field; of large
+            batches only a part is looked at.
+    """
+
+    rows: pa.Table
+    identities: pa.ChunkedArray | None
+    rejects: pa.Table
+    rejected: pa.Array
+    drift: dict[str, int]
+
+
+class Checker:
+    """Checks the messages of one topic in an engine that is used by one thread at a time."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, topic: Topic) -> None:
+        self.topic = topic
+        self._connection = connection
+        self._columns = [c.name for c in topic.contract.columns if c.name not in _ADDED]
+        self._plain = self._prepared(guarded=False)
+        self._guarded = self._prepared(guarded=True)
+        self._no_rejects = self._rejects(MESSAGES.empty_table(), self._plain)
+
+    def check(self, messages: pa.Table) -> Checked:
+        """Judge messages, a table of `MESSAGES`."""
+        prepared = self._plain
+        try:
+            judged = self._judged(messages, prepared)
+        except duckdb.InvalidInputException:
+            # some value is broken JSON, which one pays for only then
+            prepared = self._guarded
+            judged = self._judged(messages, prepared)
+        good = judged.column(_GOOD)
+        identities = judged.column(_IDENTITY) if self.topic.identity else None
+        rows = judged.select(self._columns)
+        if pc.all(good).as_py() is not False:
+            return Checked(
+                rows, identities, self._no_rejects, pa.array([], pa.int64()), self._drift(messages)
+            )
+        rejected = pc.indices_nonzero(pc.invert(good)).cast(pa.int64())
+        readable = messages.filter(good)
+        return Checked(
+            rows.filter(good),
+            identities.filter(good) if identities is not None else None,
+            self._rejects(messages.take(rejected), prepared),
+            rejected,
+            self._drift(readable),
+        )
+
+    def _prepared(self, guarded: bool) -> _Prepared:
+        query = (
+            "select * exclude (document), unnest(document)"
+            f" from ({consumed('messages', self.topic, guarded)})"
+        )
+        self._connection.register("messages", MESSAGES.empty_table())
+        described = self._connection.execute(f"describe {query}").fetchall()
+        types = {name: str(kind) for name, kind, *_ in described}
+        checked = validation(
+            self.topic.contract, query, types, document=_PAYLOAD, objects=self.topic.columns
+        )
+        columns = ", ".join(
+            quoted(c.name)
+            if c.name in types or not c.is_metadata
+            # metadata of other kinds of sources
+            else f"cast(null as {c.physical_type}) as {quoted(c.name)}"
+            for c in self.topic.contract.columns
+            if c.name in self._columns
+        )
+        found = f"select {columns}, {checked.good} as {_GOOD}"
+        if self.topic.identity:
+            names = [quoted(name) for name in self.topic.identity]
+            there = " and ".join(f"{name} is not null" for name in names)
+            # two hashes would be one too few only for keys that differ within a microsecond
+            found += f", case when {there} then hash({', '.join(names)}) end as {_IDENTITY}"
+        more = dict.fromkeys(("source", "batch"), "null")
+        return _Prepared(
+            f"{found} from ({checked.typed})",
+            rejected_rows(checked, types, self.topic.contract, more),
+            checked,
+        )
+
+    def _judged(self, messages: pa.Table, prepared: _Prepared) -> pa.Table:
+        self._connection.register("messages", _chunked(messages))
+        return self._connection.execute(prepared.all_rows).to_arrow_table()
+
+    def _rejects(self, messages: pa.Table, prepared: _Prepared) -> pa.Table:
+        self._connection.register("messages", messages)
+        found = self._connection.execute(prepared.bad_rows).to_arrow_table()
+        return found.select([n for n in TABLES[QUARANTINE] if n not in _OF_THE_SINK])
+
+    def _drift(self, messages: pa.Table) -> dict[str, int]:
+        count = messages.num_rows
+        if count > _LOOKED_AT:
+            step = count // _LOOKED_AT
+            messages = messages.take(pa.array(range(0, count, step), pa.int64()))
+        self._connection.register("messages", messages)
+        readable = f"case when {starts_an_object('value')} then value end"
+        return unknown_fields(
+            self._connection, f"select {readable} as payload from messages", self.topic
+        )
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """The statements over the messages: all rows with what was found, and the quarantine's rows."""
+
+    all_rows: str
+    bad_rows: str
+    checked: Validation
+
+
+def _chunked(messages: pa.Table) -> pa.Table:
+    if messages.num_rows <= _CHUNK:
+        return messages
+    return pa.Table.from_batches(_pieces(messages.combine_chunks()), messages.schema)
+
+
+def _pieces(messages: pa.Table) -> Iterable[pa.RecordBatch]:
+    for start in range(0, messages.num_rows, _CHUNK):
+        yield from messages.slice(start, _CHUNK).to_batches()
