@@ -79,10 +79,15 @@ class Topic:
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """The columns by which two messages are one and the same; none where nothing tells."""
-        key = self.contract.key
-        time = self.event_time
-        return (*key, time) if key and time and time not in key else key
+        """The columns by which two messages are one and the same; none where nothing tells.
+
+        The key of the table and the event's time: without a time nobody could say how far back
+        to look.
+        """
+        key, time = self.contract.key, self.event_time
+        if not key or time is None:
+            return ()
+        return key if time in key else (*key, time)
 
 
 def topic_of(name: str, contracts: Contracts) -> Topic:
@@ -406,8 +411,13 @@ def _drop_covered(connection: duckdb.DuckDBPyConnection, covered: list[Landed]) 
 
 def landed_offsets(batches: list[Landed], area: LandingArea) -> str:
     """A select of `_partition` and `_offset` of all messages in batches, good or rejected."""
-    good = [area.path(batch.table, batch.batch) for batch in batches]
-    bad = [area.path(QUARANTINE, f"{b.table}/{b.batch}") for b in batches if b.rejected]
+    good = list(dict.fromkeys(area.path(batch.table, batch.batch) for batch in batches))
+    bad = [
+        area.path(QUARANTINE, f"{b.table}/{b.batch}")
+        for b in batches
+        # what is older than the quarantine keeps it has gone
+        if b.rejected and area.has(QUARANTINE, f"{b.table}/{b.batch}")
+    ]
     keys = f"select _partition, _offset from {_parquet(good)}"
     if bad:
         keys += f' union all select "partition", message_offset from {_parquet(bad)}'
