@@ -236,7 +236,7 @@ def consumed(messages: str, topic: Topic, guarded: bool) -> str:
                 *,
                 case when "timestamp" between {_TIMES}
                     then make_timestamp("timestamp" * 1000) end as _kafka_timestamp,
-                {_readable(guarded)} as readable
+                mark is null and {_readable(guarded)} as readable
             from {messages}
         )
     """
@@ -290,7 +290,13 @@ def _problem(topic: Topic, placed: bool = False) -> str:
     fit = text_literal(f" bytes; at most {LONGEST_MESSAGE:,} fit into a column")
     cases = (
         # condition, field, value, rule, reason
-        ("mark is not null", "", "null", "message_is_readable", "mark"),
+        (
+            "mark is not null",
+            "",
+            "null",
+            "value_is_readable" if placed else "message_is_readable",
+            "mark",
+        ),
         (
             f"topic <> {text_literal(topic.name)}",
             "topic",
