@@ -39,6 +39,7 @@ COMMANDS = {
     "access": "waypoint.cli.access:access",
     "snowflake": "waypoint.cli.snowflake:snowflake",
     "airflow": "waypoint.cli.airflow:airflow",
+    "topics": "waypoint.cli.topics:topics",
     "maintain": "waypoint.cli.maintain:maintain",
     "lineage": "waypoint.cli.lineage:lineage",
 }

@@ -66,8 +66,8 @@ share.coordinator.state.topic.replication.factor={replicas}
 share.coordinator.state.topic.min.isr={in_sync}
 share.coordinator.state.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
-broker.session.timeout.ms=2000
-broker.heartbeat.interval.ms=400
+broker.session.timeout.ms={session}
+broker.heartbeat.interval.ms={heartbeat}
 log.cleaner.dedupe.buffer.size=16777216
 """
 
@@ -196,6 +196,9 @@ class Kafka:
                 data=home / "data",
                 replicas=replicas,
                 in_sync=max(1, replicas - 1),
+                # how long a killed node counts as alive; alone, nobody suffers if it is too short
+                session=1000 if replicas == 1 else 2500,
+                heartbeat=250 if replicas == 1 else 500,
             )
         )
         _format(home / "data", properties, self.cluster, node.number)
