@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import orjson
+import msgspec
 from fastapi import Response
 
 ACCEPTED = 202
@@ -27,12 +27,12 @@ class Problem:
         return {"field": self.field, "reason": self.reason}
 
 
-@dataclass(frozen=True)
-class Delivered:
+class Delivered(msgspec.Struct, frozen=True):
     """Where the brokers keep an event."""
 
     partition: int
     offset: int
+    status: int = ACCEPTED
 
 
 @dataclass(eq=False)
@@ -71,7 +71,7 @@ class Refused(Exception):
 def said(status: int, document: object, headers: Mapping[str, str] | None = None) -> Response:
     """An answer in JSON."""
     return Response(
-        orjson.dumps(document), status, dict(headers or {}), media_type="application/json"
+        msgspec.json.encode(document), status, dict(headers or {}), media_type="application/json"
     )
 
 
@@ -89,32 +89,26 @@ def many(results: Sequence[Delivered | Refused], topic: str) -> Response:
     202 where all were taken; 207 where some were; where none was, the status that all have in
     common, else 422.
     """
-    lines = [_line(result) for result in results]
-    statuses = {status_of(result) for result in results}
-    accepted = sum(isinstance(result, Delivered) for result in results)
-    status, headers = MIXED, {}
-    if len(statuses) == 1:
-        [status] = statuses
-    elif not accepted:
-        status = 422
+    refused = [result for result in results if isinstance(result, Refused)]
+    status, headers = ACCEPTED, {}
+    if refused:
+        statuses = {result.status for result in refused}
+        status = statuses.pop() if len(statuses) == 1 else 422
+        if len(refused) < len(results):
+            status = MIXED
     if status == 503:
         headers["Retry-After"] = str(RETRY_SECONDS)
     document = {
         "status": status,
         "topic": topic,
-        "accepted": accepted,
-        "refused": len(results) - accepted,
-        "results": lines,
+        "accepted": len(results) - len(refused),
+        "refused": len(refused),
+        "results": [_line(result) for result in results] if refused else results,
     }
     return said(status, document, headers)
 
 
-def status_of(result: Delivered | Refused) -> int:
-    """The status of one event."""
-    return result.status if isinstance(result, Refused) else ACCEPTED
-
-
-def _line(result: Delivered | Refused) -> dict[str, object]:
+def _line(result: Delivered | Refused) -> object:
     if isinstance(result, Refused):
         return {"status": result.status, "errors": result.errors()}
-    return {"status": ACCEPTED, "partition": result.partition, "offset": result.offset}
+    return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -187,10 +188,7 @@ def _handler(door: _Door) -> Callable[[Request], Awaitable[Response]]:
 
 
 def _count(door: _Door, results: list[Result]) -> None:
-    counts: dict[int, int] = {}
-    for result in results:
-        status = answers.status_of(result)
-        counts[status] = counts.get(status, 0) + 1
+    counts = Counter(result.status for result in results)
     path, topic = door.endpoint.address, door.endpoint.topic.name
     for status, count in counts.items():
         door.measures.events.labels(path, topic, status).inc(count)

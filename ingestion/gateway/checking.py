@@ -7,9 +7,8 @@ refuse: whole numbers written as `5.0`, days that no calendar has, fields that s
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import jsonschema_rs
@@ -18,10 +17,9 @@ import orjson
 from ingestion.gateway.answers import Problem, Refused
 from ingestion.gateway.endpoints import Endpoint
 from waypoint.contracts.derived.json_schema import schema
-from waypoint.contracts.model import Contract
 
-#: Objects and lists within each other.
-DEEPEST = 100
+#: Objects and lists within each other, as the writer of JSON has it.
+DEEPEST = 254
 _MOST_PROBLEMS = 20
 _SHOWN = 80
 
@@ -40,14 +38,17 @@ class Checker:
     """The checks of one endpoint."""
 
     def __init__(self, endpoint: Endpoint, max_event: int) -> None:
-        topic = endpoint.topic
+        columns = endpoint.topic.columns
         self._types = endpoint.types
         self._allowed = frozenset(endpoint.types.allowed) if endpoint.types else frozenset()
         self._key = endpoint.key
         self._max_event = max_event
-        self._schema = jsonschema_rs.Draft202012Validator(schema(topic), validate_formats=True)
-        self._finer = _finer_checks(topic)
-        self._names = [f'"{column.name}"'.encode() for column in topic.columns]
+        self._schema = jsonschema_rs.Draft202012Validator(
+            schema(endpoint.topic), validate_formats=True
+        )
+        self._whole = [one.name for one in columns if one.logical_type == "integer"]
+        self._moments = [one.name for one in columns if one.logical_type == "timestamp"]
+        self._names = [orjson.dumps(one.name) for one in columns]
 
     def key(self, text: bytes) -> bytes:
         """The key of the message that `text`, one event as it was sent, becomes.
@@ -57,40 +58,55 @@ class Checker:
         """
         if len(text) > self._max_event:
             raise Refused.because(413, f"the event is longer than {self._max_event:,} bytes")
-        if text.count(b"{") + text.count(b"[") > DEEPEST and _depth(text) > DEEPEST:
-            raise Refused.because(400, f"is nested more than {DEEPEST} levels deep")
         try:
             event = orjson.loads(text)
         except orjson.JSONDecodeError as error:
             raise Refused.because(400, f"is no JSON: {error}") from None
         if not self._schema.is_valid(event):
             raise Refused(422, tuple(self._problems(event)))
-        finer = [problem for check in self._finer if (problem := check(event)) is not None]
-        if finer:
-            raise Refused(422, tuple(finer))
-        if twice := self._twice(text, event):
-            raise Refused.because(422, "stands there twice", of=twice)
+        self._check_finer(event)
         if self._types is not None and event[self._types.field] not in self._allowed:
             allowed = ", ".join(self._types.allowed)
             reason = f"{_shown(event[self._types.field])} is not taken here, but {allowed} are"
             raise Refused.because(422, reason, of=self._types.field)
+        self._check_text(text, event)
         return str(event[self._key]).encode()
 
+    def _check_finer(self, event: Mapping[str, Any]) -> None:
+        """What the schema cannot tell."""
+        for name in self._whole:
+            value = event.get(name)
+            if value.__class__ is not int and value is not None:
+                reason = f"{_shown(value)} is not written as a whole number"
+                raise Refused.because(422, reason, of=name)
+        for name in self._moments:
+            value = event.get(name)
+            if value is not None and not _is_moment(value):
+                raise Refused.because(422, f"{_shown(value)} is no time that there is", of=name)
+
+    def _check_text(self, text: bytes, event: Any) -> None:
+        """What is lost when the text is read: fields that stand twice, of which readers differ in
+        the one that they take, and objects and lists nested more deeply than readers follow."""
+        try:
+            if orjson.dumps(event) == text:
+                return
+        except orjson.JSONEncodeError:
+            raise Refused.because(400, f"is nested more than {DEEPEST} levels deep") from None
+        if b"\\u" in text or any(text.count(name) > 1 for name in self._names):
+            twice = _repeated(text)
+            if twice is not None:
+                raise Refused.because(422, "stands there twice", of=twice)
+
     def _problems(self, event: Any) -> Iterator[Problem]:
-        found = 0
+        """What breaks the schema: the first problem of each field, and not of ever so many."""
+        told: set[str] = set()
         for error in self._schema.iter_errors(event):
             for problem in _told(error):
-                yield problem
-                found += 1
-                if found == _MOST_PROBLEMS:
+                if problem.field not in told:
+                    yield problem
+                told.add(problem.field)
+                if len(told) == _MOST_PROBLEMS:
                     return
-
-    def _twice(self, text: bytes, event: Mapping[str, Any]) -> str | None:
-        """The field that stands twice: readers differ in which of the two they take."""
-        suspicious = b"\\u" in text
-        if not suspicious:
-            suspicious = any(text.count(name) > 1 for name in self._names)
-        return _repeated(text) if suspicious else None
 
 
 def _repeated(text: bytes) -> str | None:
@@ -153,55 +169,12 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def _depth(text: bytes) -> int:
-    """How deep the brackets go; those within texts are none."""
-    depth = deepest = 0
-    in_text = escaped = False
-    for sign in text:
-        if escaped:
-            escaped = False
-        elif in_text:
-            escaped, in_text = sign == 0x5C, sign != 0x22
-        elif sign == 0x22:
-            in_text = True
-        elif sign in (0x5B, 0x7B):
-            depth += 1
-            deepest = max(deepest, depth)
-        elif sign in (0x5D, 0x7D):
-            depth -= 1
-    return deepest
-
-
-# what the schema cannot tell
-
-FinerCheck = Callable[[Mapping[str, Any]], Problem | None]
-
-
-def _finer_checks(topic: Contract) -> list[FinerCheck]:
-    checks: list[FinerCheck] = []
-    for column in topic.columns:
-        if column.logical_type == "integer":
-            checks.append(partial(_whole_number, column.name))
-        elif column.logical_type == "timestamp":
-            checks.append(partial(_moment, column.name))
-    return checks
-
-
-def _whole_number(name: str, event: Mapping[str, Any]) -> Problem | None:
-    value = event.get(name)
-    if value is None or type(value) is int:
-        return None
-    return Problem(name, f"{_shown(value)} is not written as a whole number")
-
-
-def _moment(name: str, event: Mapping[str, Any]) -> Problem | None:
-    value = event.get(name)
-    if value is None:
-        return None
+def _is_moment(text: str) -> bool:
+    """Whether a text that looks like a time is one."""
     try:
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(text)
         if not 1 < moment.year < 9999:
             moment.astimezone(UTC)  # not beyond the calendar's ends in UTC either
     except (ValueError, OverflowError):
-        return Problem(name, f"{_shown(value)} is no time that there is")
-    return None
+        return False
+    return True

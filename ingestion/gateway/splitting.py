@@ -55,6 +55,8 @@ def _split_loosely(body: bytes) -> list[bytes]:
             items.append(text[start : token.start()].strip(_BLANK))
             start = token.end()
         if depth == 0:
+            if sign == b"}":
+                depth = -1
             break
     if depth != 0 or start != len(text):
         raise Refused.because(400, "the body is no JSON list: its brackets do not match")
