@@ -57,6 +57,14 @@ def suppressed(area: LandingArea) -> dict[str, frozenset[str]]:
     return found
 
 
+def stamp(area: LandingArea) -> int:
+    """What changes with the list; 0 where nobody was erased."""
+    try:
+        return (area.root / _LIST).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
 def suppress(area: LandingArea, root: str, ids: Mapping[str, Iterable[str]]) -> int:
     """Add ids, by their kind, to the list; returns how many are new to it.
 

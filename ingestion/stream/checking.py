@@ -13,9 +13,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingestion import suppression
 from ingestion.batches import rejected_rows
 from ingestion.bookkeeping import BATCH, LOADED_AT, QUARANTINE, SOURCE, TABLES
 from ingestion.engine import quoted
+from ingestion.landing import LandingArea
 from ingestion.messages import Topic, consumed, starts_an_object, unknown_fields
 from ingestion.validation import Validation, validation
 
@@ -38,7 +40,7 @@ _PAYLOAD = "_payload"
 _CHUNK = 10_240
 #: Of how many messages of a batch the fields are compared with the contract's.
 _LOOKED_AT = 2_000
-_GOOD, _IDENTITY = "_good", "_identity"
+_GOOD, _IDENTITY, _ERASED = "_good", "_identity", "_erased"
 #: What the sink or the load adds, or what is known only after the check.
 _ADDED = (SOURCE, BATCH, LOADED_AT, LATE)
 _OF_THE_SINK = ("source", "batch", LOADED_AT)
@@ -54,6 +56,7 @@ class Checked:
             says nothing of it; None where the topic has nothing that does.
         rejects: the rows for the quarantine, without what the sink adds.
         rejected: the places, among the messages, of the rejected ones.
+        erased: how many were left out, being about people who were erased.
         drift: how many messages had a field that the contract does not know, by field; of large
             batches only a part is looked at.
     """
@@ -62,22 +65,35 @@ class Checked:
     identities: pa.ChunkedArray | None
     rejects: pa.Table
     rejected: pa.Array
+    erased: int
     drift: dict[str, int]
 
 
 class Checker:
     """Checks the messages of one topic in an engine that is used by one thread at a time."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, topic: Topic) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, topic: Topic, area: LandingArea
+    ) -> None:
+        """`area` is where the list of those stands whose rows must not land."""
         self.topic = topic
         self._connection = connection
+        self._area = area
         self._columns = [c.name for c in topic.contract.columns if c.name not in _ADDED]
+        self._stamp = suppression.stamp(area)
+        self._prepare()
+
+    def _prepare(self) -> None:
         self._plain = self._prepared(guarded=False)
         self._guarded = self._prepared(guarded=True)
         self._no_rejects = self._rejects(MESSAGES.empty_table(), self._plain)
 
     def check(self, messages: pa.Table) -> Checked:
         """Judge messages, a table of `MESSAGES`."""
+        stamp = suppression.stamp(self._area)
+        if stamp != self._stamp:
+            self._stamp = stamp
+            self._prepare()
         prepared = self._plain
         try:
             judged = self._judged(messages, prepared)
@@ -85,20 +101,26 @@ class Checker:
             # some value is broken JSON, which one pays for only then
             prepared = self._guarded
             judged = self._judged(messages, prepared)
-        good = judged.column(_GOOD)
+        good = judged.column(_GOOD).combine_chunks()
+        bad = pc.invert(good)
+        erased = 0
+        if _ERASED in judged.column_names:
+            theirs = judged.column(_ERASED).combine_chunks()
+            erased = int(pc.sum(theirs).as_py() or 0)
+            good, bad = pc.and_not(good, theirs), pc.and_not(bad, theirs)
         identities = judged.column(_IDENTITY) if self.topic.identity else None
         rows = judged.select(self._columns)
-        if pc.all(good).as_py() is not False:
-            return Checked(
-                rows, identities, self._no_rejects, pa.array([], pa.int64()), self._drift(messages)
-            )
-        rejected = pc.indices_nonzero(pc.invert(good)).cast(pa.int64())
-        readable = messages.filter(good)
+        readable = messages
+        if not pc.all(good).as_py():
+            rows, readable = rows.filter(good), messages.filter(good)
+            identities = identities.filter(good) if identities is not None else None
+        rejected = pc.indices_nonzero(bad).cast(pa.int64())
         return Checked(
-            rows.filter(good),
-            identities.filter(good) if identities is not None else None,
-            self._rejects(messages.take(rejected), prepared),
+            rows,
+            identities,
+            self._rejects(messages.take(rejected), prepared) if len(rejected) else self._no_rejects,
             rejected,
+            erased,
             self._drift(readable),
         )
 
@@ -110,6 +132,10 @@ class Checker:
         self._connection.register("messages", MESSAGES.empty_table())
         described = self._connection.execute(f"describe {query}").fetchall()
         types = {name: str(kind) for name, kind, *_ in described}
+        erased = suppression.left_out(self._connection, self.topic.contract, types, self._area)
+        if erased is not None:
+            query = f"select *, {erased} as {_ERASED} from ({query})"
+            types[_ERASED] = "BOOLEAN"
         checked = validation(
             self.topic.contract, query, types, document=_PAYLOAD, objects=self.topic.columns
         )
@@ -122,6 +148,8 @@ class Checker:
             if c.name in self._columns
         )
         found = f"select {columns}, {checked.good} as {_GOOD}"
+        if erased is not None:
+            found += f", {_ERASED}"
         if self.topic.identity:
             names = [quoted(name) for name in self.topic.identity]
             there = " and ".join(f"{name} is not null" for name in names)

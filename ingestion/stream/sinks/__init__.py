@@ -51,7 +51,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Batch:
-    """Messages of one topic, checked: `read` = rows + rejects + `duplicates`.
+    """Messages of one topic, checked: `read` = rows + rejects + `duplicates` + `erased`.
 
     Attributes:
         topic: which topic, with the contract of the table that it lands in.
@@ -61,6 +61,7 @@ class Batch:
         rejects: what goes to quarantine: the columns of `raw.quarantine`
             (`ingestion.bookkeeping.TABLES`) without `source`, `batch` and `_loaded_at`.
         duplicates: messages whose identity had landed before under another offset.
+        erased: messages about people who were erased (`ingestion.suppression`).
         late: rows among `rows` that came behind the watermark.
         drift: fields that the contract does not know, in people's words.
         times: the oldest and the newest event time (UTC, no zone) of `rows`, where they have one.
@@ -71,13 +72,15 @@ class Batch:
     rows: pa.Table
     rejects: pa.Table
     duplicates: int = 0
+    erased: int = 0
     late: int = 0
     drift: tuple[str, ...] = ()
     times: tuple[datetime, datetime] | None = None
 
     @property
     def read(self) -> int:
-        return int(self.rows.num_rows) + int(self.rejects.num_rows) + self.duplicates
+        kept = int(self.rows.num_rows) + int(self.rejects.num_rows)
+        return kept + self.duplicates + self.erased
 
     @property
     def channels(self) -> tuple[Channel, ...]:

@@ -37,7 +37,7 @@ from waypoint.contracts.model import Contract
 #: The folder below a table's that a stream lands in.
 STREAM = "stream"
 #: What a batch's position says beside its ranges: the times of its events, and what was counted.
-TIMES, DUPLICATES, LATE = "times", "duplicates", "late"
+TIMES, DUPLICATES, ERASED, LATE = "times", "duplicates", "erased", "late"
 
 
 #: Gives the last offset by partition of a topic that the warehouse has loaded from the stream.
@@ -141,9 +141,9 @@ class ParquetSink:
                 f"{quoted(topic.event_time)} between {_timestamp(a)} and {_timestamp(b)}"
                 for a, b in wanted
             )
+            paths = ", ".join(map(text_literal, dict.fromkeys(files)))
             query = (
-                f"select {listed} from read_parquet([{', '.join(map(text_literal, dict.fromkeys(files)))}],"
-                f" union_by_name = true) where {within}"
+                f"select {listed} from read_parquet([{paths}], union_by_name = true) where {within}"
             )
         with open_engine(self._spill) as engine:
             return engine.execute(query).to_arrow_table()
@@ -284,11 +284,12 @@ class ParquetSink:
             RANGES: {str(p): [span.first, span.last] for p, span in sorted(batch.spans.items())},
             COMPLETE: True,
             DUPLICATES: batch.duplicates,
+            ERASED: batch.erased,
             LATE: batch.late,
         }
         if batch.times:
             position[TIMES] = [moment.isoformat() for moment in batch.times]
-        left_out = batch.duplicates + known
+        left_out = batch.duplicates + batch.erased + known
         rows, rejected = batch.rows.num_rows, batch.rejects.num_rows
         return Landed(
             table=batch.topic.contract.name,
