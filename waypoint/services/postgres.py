@@ -124,6 +124,28 @@ class Handle:
             fcntl.flock(self._in_use, fcntl.LOCK_SH)
         self._in_use.close()
 
+    def hand_over(self, marker: str) -> int:
+        """Leave this use to a new process, which does nothing else; gives its process id.
+
+        The server then runs until that process ends. `marker` is its last argument.
+        """
+        # a lock belongs to the open file, not to who opened it: it is given back by the last
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", "import signal; signal.pause()", marker],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+            pass_fds=[self._in_use.fileno()],
+        )
+        self.leave()
+        return process.pid
+
+    def leave(self) -> None:
+        """End this use where others go on, and stop nothing oneself."""
+        self._in_use.close()
+
 
 def start(folder: Path, settings: Mapping[str, str] | None = None) -> Handle:
     """Start the server on `folder`, or join the one that runs there.
