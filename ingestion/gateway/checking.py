@@ -1,7 +1,7 @@
 """Whether an event keeps its topic's contract, and if not, which field breaks it and why.
 
 The derived JSON Schema decides, and after it what such a schema cannot tell and the loader would
-refuse: whole numbers written as `5.0`, days that no calendar has, fields that stand twice.
+refuse: whole numbers written as `1e17`, days that no calendar has, fields that stand twice.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from ingestion.gateway.answers import Problem, Refused
 from ingestion.gateway.endpoints import Endpoint
 from waypoint.contracts.derived.json_schema import schema
 
+#: Up to here a whole number that is written as `5.0` is the number that it says.
+_EXACT = 2**53
 #: Objects and lists within each other, as the writer of JSON has it.
 DEEPEST = 254
 _MOST_PROBLEMS = 20
@@ -70,13 +72,15 @@ class Checker:
             reason = f"{_shown(event[self._types.field])} is not taken here, but {allowed} are"
             raise Refused.because(422, reason, of=self._types.field)
         self._check_text(text, event)
-        return str(event[self._key]).encode()
+        key = event[self._key]
+        # 5.0 is the same as 5, and goes the same way
+        return str(int(key) if key.__class__ is float and key.is_integer() else key).encode()
 
     def _check_finer(self, event: Mapping[str, Any]) -> None:
         """What the schema cannot tell."""
         for name in self._whole:
             value = event.get(name)
-            if value.__class__ is not int and value is not None:
+            if value.__class__ is float and not -_EXACT <= value <= _EXACT:
                 reason = f"{_shown(value)} is not written as a whole number"
                 raise Refused.because(422, reason, of=name)
         for name in self._moments:

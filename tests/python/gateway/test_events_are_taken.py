@@ -61,6 +61,13 @@ def test_the_same_key_is_always_in_the_same_partition(gateway: Running):
     assert len(set.union(*partitions.values())) > 1
 
 
+def test_a_whole_number_is_the_same_key_however_it_is_written(gateway: Running, brokers: Brokers):
+    places = [placed(gateway.post("user", event(user_id=value)).json()) for value in (5, 5.0)]
+
+    found = brokers.messages()
+    assert [found[place].key() for place in places] == [b"5", b"5"]
+
+
 def test_each_endpoint_takes_its_own_types_and_the_batch_takes_all(gateway: Running):
     booked, looked, custom = (
         event(event_type=kind) for kind in ("booking_created", "search", "our_own_experiment")
