@@ -41,13 +41,14 @@ ordered as (
         record_key,
         operation,
         before_values,
+        primary_key,
         lag(after_values) over (
             partition by schema_name, table_name, record_key
-            order by changed_at, kafka_partition, kafka_offset
+            order by changed_at, coalesce(log_position, ''), kafka_partition, kafka_offset
         ) as values_so_far,
         lag(changed_at) over (
             partition by schema_name, table_name, record_key
-            order by changed_at, kafka_partition, kafka_offset
+            order by changed_at, coalesce(log_position, ''), kafka_partition, kafka_offset
         ) as changed_before_at,
         changed_at,
         {{ window_start('changed_at', 5) }} as window_start,
@@ -62,13 +63,15 @@ counted_changes as (
         record_key,
         operation,
         -- what the row was before is not what its change before had made of it: one in between is
-        -- lost; PostgreSQL leaves out large values that did not change, which is no loss
+        -- lost; PostgreSQL leaves out large values that did not change, which is no loss, and tells
+        -- no more than the key where the table's replica identity is not FULL
         case
             when operation = 'UPDATE'
                 and record_key is not null
                 and changed_before_at >= {{ dbt.dateadd('day', -compared_days, 'changed_at') }}
                 and before_values <> values_so_far
-                and values_so_far not like '%__debezium_unavailable_value%'
+                and before_values <> coalesce(primary_key, '')
+                and values_so_far not like {{ unavailable_value() }}
                 then 1
             else 0
         end as follows_gap,

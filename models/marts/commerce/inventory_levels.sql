@@ -49,7 +49,16 @@ levels as (
             changes.stock is not null
             and (extracted.updated_at is null or changes.changed_at >= extracted.updated_at)
         ) as is_changed_since,
-        (coalesce(extracted.is_deleted, false) or coalesce(changes.is_gone, false)) as is_gone,
+        case
+            -- a row that was made again is known to that side first which looked last
+            when coalesce(extracted.is_deleted, false)
+                then coalesce(changes.is_gone or changes.changed_at <= extracted.loaded_at, true)
+            else coalesce(
+                changes.is_gone
+                and (extracted.updated_at is null or changes.changed_at >= extracted.updated_at),
+                false
+            )
+        end as is_gone,
         greatest(
             coalesce(extracted.loaded_at, changes.loaded_at),
             coalesce(changes.loaded_at, extracted.loaded_at)

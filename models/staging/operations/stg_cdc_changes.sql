@@ -2,7 +2,7 @@
 
 -- where a change stands in its source's log, in the words of Debezium's connectors; fields that a
 -- restarted connector may fill differently for the same change are not among them
-{%- set log_position = [
+{%- set log_fields = [
     'connector', 'db', 'schema', 'table', 'collection', 'ts_ms', 'txId', 'lsn', 'file', 'pos', 'row',
     'ord', 'scn', 'ssn', 'change_lsn', 'commit_lsn', 'event_serial_no', 'vgtid'
 ] %}
@@ -16,9 +16,13 @@ with source as (
 -- what is not in our own shape is read from the message
 native as (
     select
-        *,
         {{ valid_json('_payload') }} as message,
-        {{ valid_json('_key') }} as message_key
+        {{ valid_json('_key') }} as message_key,
+        _key,
+        _partition,
+        _offset,
+        _kafka_timestamp,
+        _loaded_at
     from source
     where operation is null
 ),
@@ -28,7 +32,11 @@ unwrapped as (
     select
         *,
         case
-            when {{ json_text('message', 'payload.op') }} is not null
+            when coalesce(
+                {{ json_text('message', 'op') }},
+                {{ json_text('message', '__op') }},
+                {{ json_text('message', '__deleted') }}
+            ) is null and {{ json_text('message', 'payload') }} is not null
                 then {{ json_text('message', 'payload') }}
             else message
         end as envelope,
@@ -36,27 +44,78 @@ unwrapped as (
     from native
 ),
 
-opened as (
+shaped as (
     select
         *,
-        {{ json_text('envelope', 'op') }} as op,
-        {{ json_text('envelope', 'source') }} as source_block,
-        -- MongoDB's connector sends documents as text
-        {{ valid_json(json_text('envelope', 'before')) }} as envelope_before,
-        {{ valid_json(json_text('envelope', 'after')) }} as envelope_after,
-        try_cast({{ json_text('envelope', 'ts_ms') }} as bigint) as envelope_ms,
-        try_cast({{ json_text('envelope', 'source.ts_ms') }} as bigint) as source_ms
+        case
+            when {{ json_text('envelope', 'op') }} is not null
+                and {{ json_text('envelope', 'source') }} is not null then 'envelope'
+            -- a CloudEvent whose data is JSON
+            when {{ json_text('envelope', 'iodebeziumop') }} is not null
+                and {{ valid_json(json_text('envelope', 'data')) }} is not null then 'cloud'
+            when {{ json_text('envelope', '__op') }} is not null
+                or {{ json_text('envelope', '__deleted') }} is not null then 'flat'
+        end as shape
     from unwrapped
 ),
 
+opened as (
+    select
+        *,
+        case shape
+            when 'envelope' then {{ json_text('envelope', 'op') }}
+            when 'cloud' then {{ json_text('envelope', 'iodebeziumop') }}
+            -- flattened deletes are marked; without an operation, a row is as it is now
+            when 'flat' then case
+                when {{ json_text('envelope', '__deleted') }} = 'true' then 'd'
+                else coalesce({{ json_text('envelope', '__op') }}, 'u')
+            end
+        end as op,
+        {{ json_text('envelope', 'source') }} as source_block,
+        case shape
+            when 'envelope' then {{ json_text('envelope', 'before') }}
+            when 'cloud' then coalesce(
+                {{ json_text('envelope', 'data.payload.before') }},
+                {{ json_text('envelope', 'data.before') }}
+            )
+        end as said_before,
+        case shape
+            when 'envelope' then {{ json_text('envelope', 'after') }}
+            when 'cloud' then coalesce(
+                {{ json_text('envelope', 'data.payload.after') }},
+                {{ json_text('envelope', 'data.after') }}
+            )
+            when 'flat' then case
+                when coalesce({{ json_text('envelope', '__deleted') }}, '') <> 'true'
+                    and coalesce({{ json_text('envelope', '__op') }}, '') <> 'd' then envelope
+            end
+        end as said_after,
+        try_cast({{ json_text('envelope', 'ts_ms') }} as bigint) as envelope_ms
+    from shaped
+    where shape is not null
+),
+
+located as (
+    select
+        *,
+        {{ said_of_source('connector') }} as connector,
+        {{ said_of_source('db') }} as source_database,
+        coalesce(
+            {{ said_of_source('schema') }},
+            nullif({{ said_of_source('db') }}, ''),
+            {{ said_of_source('keyspace') }}
+        ) as schema_name,
+        coalesce({{ said_of_source('table') }}, {{ said_of_source('collection') }}) as table_name,
+        try_cast({{ said_of_source('ts_ms') }} as bigint) as source_ms
+    from opened
+),
+
 one_shape as (
-    -- Debezium's envelopes
+    -- Debezium's: envelopes, flattened rows, CloudEvents
     select
         cast(null as varchar) as sent_id,
-        coalesce({{ json_text('source_block', 'schema') }}, {{ json_text('source_block', 'db') }})
-            as schema_name,
-        coalesce({{ json_text('source_block', 'table') }}, {{ json_text('source_block', 'collection') }})
-            as table_name,
+        schema_name,
+        table_name,
         case op
             when 'c' then 'INSERT'
             when 'u' then 'UPDATE'
@@ -65,18 +124,53 @@ one_shape as (
             when 't' then 'TRUNCATE'
             when 'm' then 'MESSAGE'
         end as operation,
-        envelope_key as primary_key,
-        envelope_before as before_values,
-        envelope_after as after_values,
-        {{ json_text('source_block', 'db') }} as source_database,
-        {{ json_text('source_block', 'connector') }} as connector,
+        case connector
+            when 'mongodb' then {{ plain_documents('envelope_key') }}
+            else envelope_key
+        end as primary_key,
+        -- MongoDB's connector sends documents as text
+        case connector
+            when 'mongodb' then {{ plain_documents(valid_json('said_before')) }}
+            else {{ valid_json('said_before') }}
+        end as before_values,
+        case connector
+            when 'mongodb' then {{ plain_documents(valid_json('said_after')) }}
+            else {{ valid_json('said_after') }}
+        end as after_values,
+        source_database,
+        connector,
         concat(
-            {%- for field in log_position %}
-            coalesce({{ json_text('source_block', field) }}, ''), '|',
+            {%- for field in log_fields %}
+            coalesce({{ said_of_source(field) }}, ''), '|',
             {%- endfor %}
             -- a connector that names no position: when it saw the change
             case when source_ms is null then coalesce(cast(envelope_ms as varchar), '') else '' end
-        ) as log_position,
+        ) as log_entry,
+        -- which of two changes the log has first, where its connector tells
+        case
+            when connector = 'postgresql' and {{ said_of_source('lsn') }} is not null
+                then {{ sortable_number(said_of_source('lsn')) }}
+            when connector in ('mysql', 'mariadb') and {{ said_of_source('file') }} is not null
+                then concat(
+                    {{ sortable_number("split_part(" ~ said_of_source('file') ~ ", '.', -1)") }}, '|',
+                    {{ sortable_number(said_of_source('pos')) }}, '|',
+                    {{ sortable_number(said_of_source('row')) }}
+                )
+            when connector in ('sqlserver', 'db2') and {{ said_of_source('commit_lsn') }} is not null
+                then concat(
+                    {{ said_of_source('commit_lsn') }}, '|',
+                    coalesce({{ said_of_source('change_lsn') }}, ''), '|',
+                    {{ sortable_number(said_of_source('event_serial_no')) }}
+                )
+            when connector = 'oracle' and {{ said_of_source('scn') }} is not null
+                then concat({{ sortable_number(said_of_source('scn')) }}, '|', {{ sortable_number(said_of_source('ssn')) }})
+            when connector = 'mongodb' and {{ said_of_source('ord') }} is not null
+                then concat({{ sortable_number(said_of_source('ts_ms')) }}, '|', {{ sortable_number(said_of_source('ord')) }})
+        end as log_position,
+        concat(
+            coalesce(connector, ''), '|', coalesce({{ said_of_source('name') }}, ''), '|',
+            coalesce({{ said_of_source('server_id') }}, ''), '|', coalesce(source_database, '')
+        ) as log_name,
         -- milliseconds that no timestamp can hold are no time
         case when source_ms between 0 and 4102444800000 then {{ epoch_millis('source_ms') }} end
             as happened_at,
@@ -87,7 +181,7 @@ one_shape as (
         _offset,
         _kafka_timestamp,
         _loaded_at
-    from opened
+    from located
 
     union all
 
@@ -103,7 +197,9 @@ one_shape as (
         {{ valid_json('after_values') }} as after_values,
         source_database,
         {{ json_text(valid_json('debezium_metadata'), 'source.connector') }} as connector,
-        coalesce(cast(timestamp as varchar), '') as log_position,
+        coalesce(cast(timestamp as varchar), '') as log_entry,
+        cast(null as varchar) as log_position,
+        cast(null as varchar) as log_name,
         timestamp as happened_at,
         cast(null as timestamp) as noticed_at,
         _key,
@@ -119,7 +215,7 @@ typed as (
     select
         -- ids
         coalesce(sent_id, md5(concat(
-            log_position, '|', coalesce(operation, ''), '|', coalesce(primary_key, _key, ''), '|',
+            log_entry, '|', coalesce(operation, ''), '|', coalesce(primary_key, _key, ''), '|',
             coalesce(before_values, ''), '|', coalesce(after_values, '')
         ))) as change_id,
         nullif(schema_name, '') as schema_name,
@@ -130,6 +226,8 @@ typed as (
             nullif(primary_key, '{}'),
             {{ json_text('after_values', 'id') }},
             {{ json_text('before_values', 'id') }},
+            {{ json_text('after_values', '_id') }},
+            {{ json_text('before_values', '_id') }},
             _key
         ) as record_key,
 
@@ -138,12 +236,19 @@ typed as (
         nullif(primary_key, '{}') as primary_key,
         nullif(before_values, '{}') as before_values,
         nullif(after_values, '{}') as after_values,
+        case
+            when nullif(after_values, '{}') is null then 'none'
+            when after_values like {{ unavailable_value() }} then 'some'
+            else 'all'
+        end as told,
         source_database,
         connector,
 
         -- order
         _partition as kafka_partition,
         _offset as kafka_offset,
+        log_position,
+        case when log_position is not null then log_name end as log_name,
 
         -- times
         case
