@@ -73,14 +73,15 @@ spread as (
     select
         *,
         {{ safe_divide('trailing_sum', 'trailing_moves') }} as trailing_mean,
-        sqrt(greatest(
+        -- of a null, greatest is the other on DuckDB and null on Snowflake
+        case when trailing_moves > 1 then sqrt(greatest(
             (
                 cast(trailing_squares as double)
                 - cast(trailing_sum as double) * cast(trailing_sum as double)
                 / nullif(cast(trailing_moves as double), 0)
             ) / nullif(cast(trailing_moves - 1 as double), 0),
             0
-        )) as trailing_deviation
+        )) end as trailing_deviation
     from compared
     where quoted_at >= touched_from
 ),
