@@ -132,9 +132,12 @@ class Checker:
         self._connection.register("messages", MESSAGES.empty_table())
         described = self._connection.execute(f"describe {query}").fetchall()
         types = {name: str(kind) for name, kind, *_ in described}
-        erased = suppression.left_out(self._connection, self.topic.contract, types, self._area)
+        erased = suppression.left_out(
+            self._connection, self.topic.contract, query, types, self._area
+        )
         if erased is not None:
-            query = f"select *, {erased} as {_ERASED} from ({query})"
+            others = f" exclude ({', '.join(erased.added)})" if erased.added else ""
+            query = f"select *{others}, {erased.condition} as {_ERASED} from {erased.relation}"
             types[_ERASED] = "BOOLEAN"
         checked = validation(
             self.topic.contract, query, types, document=_PAYLOAD, objects=self.topic.columns

@@ -124,8 +124,14 @@ class Group:
             OffsetsGone: what comes next was deleted.
             Unavailable: a topic is not there, or may not be read.
         """
+        from confluent_kafka import KafkaException
+
         since = time.monotonic()
-        messages = self.consumer.consume(most, seconds)
+        try:
+            messages = self.consumer.consume(most, seconds)
+        except KafkaException as error:
+            self._raise()
+            raise Unavailable(f"the topics cannot be read: {error.args[0].str()}") from None
         self._raise()
         if not messages:
             return []

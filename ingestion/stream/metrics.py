@@ -23,9 +23,8 @@ class Metrics:
 
         self.registry = CollectorRegistry()
 
-        def counter(name: str, words: str, *more: str) -> Counter:
-            labels = ("topic", *more)
-            return Counter(f"waypoint_stream_{name}", words, labels, registry=self.registry)
+        def counter(name: str, words: str) -> Counter:
+            return Counter(f"waypoint_stream_{name}", words, ("topic",), registry=self.registry)
 
         self.rows = counter("rows", "Rows that were landed.")
         self.rejects = counter("rejects", "Messages that were rejected: dead letters.")
@@ -35,7 +34,11 @@ class Metrics:
         self.drift = counter("drift", "Messages with fields that the contract does not know.")
         self.lost = counter("lost", "Messages that were deleted before they could be read.")
         self.batches = counter("batches", "Batches that were committed.")
-        self.fenced = counter("fenced", "Batches that were dropped: another loader took over.")
+        self.fenced = Counter(
+            "waypoint_stream_fenced",
+            "Batches that were dropped, another loader having taken over.",
+            registry=self.registry,
+        )
         self.lag = Gauge(
             "waypoint_stream_lag",
             "Messages that are not committed yet, as far as the broker has told.",

@@ -1,0 +1,166 @@
+"""`waypoint stream`: from Kafka's topics into the raw tables, exactly once; and replaying."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from waypoint.cli.invocation import invocation
+from waypoint.cli.output import answer, print_json, remarks
+from waypoint.errors import Exit, UnusableInput
+
+if TYPE_CHECKING:
+    from ingestion.stream.loader import Summary
+
+stream = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Land what topics carry, exactly once, and replay what was rejected or lost.",
+)
+
+_Json = Annotated[bool, typer.Option("--json", help="What came of it as JSON.")]
+
+
+@stream.callback()
+def family() -> None:
+    """Land what topics carry, exactly once, and replay what was rejected or lost."""
+
+
+@stream.command()
+def run(
+    context: typer.Context,
+    topics: Annotated[
+        list[str] | None,
+        typer.Option("--topics", help="Only this topic; can be given again, or with commas."),
+    ] = None,
+    until_caught_up: Annotated[
+        bool,
+        typer.Option("--until-caught-up", help="End when every partition was read to its end."),
+    ] = False,
+    seconds: Annotated[
+        float | None, typer.Option(help="End after so many seconds.", min=0.0)
+    ] = None,
+    linger: Annotated[
+        float | None,
+        typer.Option(help="Milliseconds for which messages are gathered for a file.", min=1.0),
+    ] = None,
+    group: Annotated[str | None, typer.Option(help="The consumer group.")] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(help="Serve metrics for Prometheus on this port; 0 takes a free one."),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Consume topics, check each message against its contract, drop duplicates, land the rest.
+
+    What breaks its contract goes to <topic>.dlq and to raw.quarantine with the reason. It runs
+    until it is told to stop (Ctrl-C, SIGTERM) and then lands what it has read. Where it was, the
+    landing area tells: killed at any point, it goes on there, and nothing is lost or twice.
+    Several loaders share the partitions. `waypoint load` and `build` run beside it.
+
+    \b
+    Examples:
+      waypoint stream run
+      waypoint stream run --topics clicks --until-caught-up --json
+      waypoint stream run --metrics-port 9400 --linger 200
+    """
+    from ingestion.stream.loader import LINGER
+    from ingestion.stream.metrics import new_metrics, served
+    from ingestion.stream.starting import GROUP, chosen_topics, loader
+
+    shared = invocation(context)
+    project = shared.project
+    if until_caught_up and seconds is not None:
+        raise UnusableInput("--until-caught-up and --seconds exclude each other")
+    console = remarks(shared.quiet)
+    _needs_client()
+    found, missing = chosen_topics(project, _split(topics))
+    if missing:
+        console.print(f"not there, left out: {', '.join(missing)}", markup=False)
+    metrics = new_metrics() if metrics_port is not None else None
+    with _stopping() as stop:
+        reading = loader(
+            project,
+            found,
+            group=group or GROUP,
+            stop=stop,
+            metrics=metrics,
+            linger=LINGER if linger is None else linger / 1000,
+            report=lambda words: console.print(words, markup=False),
+        )
+        if metrics is None:
+            summary = reading.run(until_caught_up, seconds)
+        else:
+            with served(metrics, metrics_port) as port:
+                console.print(f"metrics: http://127.0.0.1:{port}/metrics", markup=False)
+                summary = reading.run(until_caught_up, seconds)
+    if as_json:
+        print_json(asdict(summary))
+    else:
+        _print(summary)
+    if any(totals.lost for totals in summary.topics):
+        raise typer.Exit(Exit.FOUND_FAILURES)
+
+
+def _split(names: list[str] | None) -> list[str]:
+    return [name.strip() for each in names or () for name in each.split(",") if name.strip()]
+
+
+def _needs_client() -> None:
+    try:
+        import confluent_kafka  # noqa: F401
+    except ImportError:
+        raise UnusableInput(
+            "the package confluent-kafka is not installed", hint="run make setup"
+        ) from None
+
+
+@contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """An event that SIGTERM and the first Ctrl-C set; a second Ctrl-C interrupts."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def asked(number: int, _frame: object) -> None:
+        if stop.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, asked) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _print(summary: Summary) -> None:
+    console = answer()
+    for totals in summary.topics:
+        words = (
+            f"{totals.topic}: {totals.read:,} read, {totals.landed:,} landed,"
+            f" {totals.dead_letters:,} dead letters, {totals.duplicates:,} duplicates"
+        )
+        for count, what in (
+            (totals.known, "had landed with a dump"),
+            (totals.erased, "of people who were erased"),
+            (totals.late, "of the landed ones late"),
+            (totals.lost, "deleted by the broker before they were read"),
+            (totals.lag, "still to be read"),
+        ):
+            if count:
+                words += f", {count:,} {what}"
+        console.print(words, markup=False)
+        for field, messages in totals.drift.most_common():
+            console.print(
+                f"    drift: field {field[:100]!r} is not in the contract ({messages:,} seen)",
+                markup=False,
+            )
