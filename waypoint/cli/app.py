@@ -42,6 +42,7 @@ COMMANDS = {
     "airflow": "waypoint.cli.airflow:airflow",
     "services": "waypoint.cli.services:services",
     "topics": "waypoint.cli.topics:topics",
+    "stream": "waypoint.cli.stream:stream",
     "maintain": "waypoint.cli.maintain:maintain",
     "lineage": "waypoint.cli.lineage:lineage",
 }
