@@ -92,12 +92,12 @@ def land_query(
         Unavailable: the second run of the query gave other rows; nothing of it was landed.
     """
     if area.has(contract.name, batch):
-        return footers.read_footer(area.path(contract.name, batch))
+        return footers.of_batch(area, contract.name, batch)
     described = connection.execute(f"describe {query}").fetchall()
     types = {name: str(kind) for name, kind, *_ in described}
-    erased = left_out(connection, contract, types, area)
+    erased = left_out(connection, contract, query, types, area)
     if erased is not None:
-        query = f"select * from ({query}) where {_but_not(erased)}"
+        query = erased.without(_counting(erased.condition))
     checked = validation(
         contract, query, types, document=document, thousands=thousands, objects=objects
     )
@@ -233,8 +233,8 @@ def _copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path, room: s
     return int(rows)
 
 
-def _but_not(erased: str) -> str:
-    """A condition that counts the rows that it leaves out, as the next sequence does."""
+def _counting(erased: str) -> str:
+    """A condition that leaves rows of erased people out and counts them."""
     return f"case when {erased} then nextval('{_ERASED}') is null else true end"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,8 @@ from ingestion.landing import LandingArea
 from waypoint.errors import UnusableInput
 
 KEY = "waypoint"
+#: In a file that several batches were put together in: what each of them said of itself.
+TOGETHER_KEY = "waypoint_batches"
 
 
 #: Bytes that numbers and a time may need beyond what they take while they are open.
@@ -88,17 +90,37 @@ def read_footer(path: Path) -> Landed:
     return found[0]
 
 
+def of_batch(area: LandingArea, table: str, batch: str) -> Landed:
+    """What a batch says of itself, whether its file holds it alone or with others.
+
+    Raises:
+        UnusableInput: the file was not landed by Waypoint.
+    """
+    path = area.path(table, batch)
+    return next((one for one in read_footers([path]) if one.batch == batch), None) or read_footer(
+        path
+    )
+
+
 def read_footers(paths: list[Path]) -> list[Landed]:
-    """What landed files say of themselves, in no particular order; other files are left out."""
+    """What landed batches say of themselves, in no particular order; other files are left out."""
     if not paths:
         return []
-    listed = ", ".join(text_literal(path) for path in paths)
+    listed = ", ".join(text_literal(path) for path in dict.fromkeys(paths))
     with duckdb.connect() as connection:
         values = connection.execute(
-            f"select value from parquet_kv_metadata([{listed}]) where key = ?", [KEY.encode()]
+            f"select key = ?, value from parquet_kv_metadata([{listed}]) where key in (?, ?)",
+            [TOGETHER_KEY.encode(), KEY.encode(), TOGETHER_KEY.encode()],
         ).fetchall()
-    entries = [json.loads(value) for (value,) in values]
+    entries: list[dict[str, Any]] = []
+    for several, value in values:
+        entries += json.loads(value) if several else [json.loads(value)]
     return [Landed(**{**entry, "drift": tuple(entry["drift"])}) for entry in entries]
+
+
+def told_together(batches: Sequence[Landed]) -> str:
+    """The value of `TOGETHER_KEY` for a file that these batches are put together in."""
+    return json.dumps([asdict(landed) for landed in batches], separators=(",", ":"))
 
 
 def history(area: LandingArea, table: str, source: str | None = None) -> list[Landed]:

@@ -68,7 +68,7 @@ class Parts:
         """What has landed of the file already, part by part."""
         found: list[Landed] = []
         while area.has(table, self.batch(len(found) + 1)):
-            found.append(footers.read_footer(area.path(table, self.batch(len(found) + 1))))
+            found.append(footers.of_batch(area, table, self.batch(len(found) + 1)))
         return found
 
     @staticmethod

@@ -3,20 +3,28 @@
 A file appears under its final name only when its bytes are on the disk: written as
 `<name>.tmp<pid>`, synced, renamed, and the folder synced. The rename is the commit; the name is
 the batch. Landing a batch that is there already changes nothing.
+
+Where there are many, files are put together (`ingestion.compaction`): `<table>/compacted.json` says
+which batches stand in which file below `<table>/compacted/`. Its rename is the commit: from then on
+the batches' own files are not looked at, whether they are still there or not.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from waypoint.errors import Unavailable
 
 _TMP = ".tmp"
+#: Within a table's folder: which batches were put together, and the folder of those files.
+_INDEX, _TOGETHER = "compacted.json", "compacted"
 #: A full disk, a used-up quota, and a limit on the size of a file.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -35,14 +43,62 @@ class LandingArea:
         self.root = root
 
     def path(self, table: str, batch: str) -> Path:
-        return self.root / table / f"{batch}.parquet"
+        """The file that holds the batch, alone or with others (whose rows say `_batch`)."""
+        return self.compacted(table).get(batch) or self._own_path(table, batch)
 
     def has(self, table: str, batch: str) -> bool:
-        return self.path(table, batch).exists()
+        return batch in self.compacted(table) or self._own_path(table, batch).exists()
 
     def files(self, table: str) -> list[Path]:
-        """The landed files of `table`, sorted by name."""
+        """The landed files of `table`, sorted by name; every batch is in one of them."""
+        superseded = self._is_superseded(table)
+        return [path for path in self._found(table) if not superseded(path)]
+
+    def compacted(self, table: str) -> Mapping[str, Path]:
+        """The batches that were put together with others, and the files that they stand in."""
+        index = self.root / table / _INDEX
+        try:
+            stat = index.stat()
+        except FileNotFoundError:
+            return {}
+        return _index(index, stat.st_mtime_ns, stat.st_ino)
+
+    def together(self, table: str, name: str) -> Path:
+        """Where a file of several batches is written; nobody reads it before `put_together`."""
+        return self.root / table / _TOGETHER / f"{name}.parquet"
+
+    def put_together(self, table: str, batches: Mapping[str, Path]) -> None:
+        """From now on read these batches from the files given, which are on the disk already."""
+        known = {**self.compacted(table), **batches}
+        text = json.dumps({batch: path.name for batch, path in sorted(known.items())}, indent=0)
+        index = self.root / table / _INDEX
+        temporary = index.with_name(f"{index.name}{_TMP}{os.getpid()}")
+        temporary.write_text(text, encoding="utf-8")
+        _sync(temporary)
+        os.replace(temporary, index)
+        _sync(index.parent)
+
+    def superseded(self, table: str) -> list[Path]:
+        """The files that nobody reads any more: their batches were put together."""
+        superseded = self._is_superseded(table)
+        return [path for path in self._found(table) if superseded(path)]
+
+    def _found(self, table: str) -> list[Path]:
         return sorted((self.root / table).rglob("*.parquet"))
+
+    def _is_superseded(self, table: str) -> Callable[[Path], bool]:
+        folder, known = self.root / table, self.compacted(table)
+        read = frozenset(known.values())
+
+        def judge(path: Path) -> bool:
+            if path.parent == folder / _TOGETHER:
+                return path not in read
+            return path.relative_to(folder).with_suffix("").as_posix() in known
+
+        return judge
+
+    def _own_path(self, table: str, batch: str) -> Path:
+        return self.root / table / f"{batch}.parquet"
 
     def tables(self) -> list[str]:
         """The tables that anything was ever landed for, sorted."""
@@ -60,7 +116,7 @@ class LandingArea:
         Raises:
             LandingAreaFull: no room on the disk.
         """
-        final = self.path(table, batch)
+        final = self._own_path(table, batch)
         final.parent.mkdir(parents=True, exist_ok=True)
         temporary = final.with_name(f"{final.name}{_TMP}{os.getpid()}")
         try:
@@ -105,6 +161,12 @@ class LandingArea:
                 leftover.unlink(missing_ok=True)
                 removed.append(leftover)
         return removed
+
+
+@lru_cache(maxsize=256)
+def _index(path: Path, _written: int, _inode: int) -> Mapping[str, Path]:
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return {batch: path.parent / _TOGETHER / name for batch, name in found.items()}
 
 
 def _sync(path: Path) -> None:

@@ -27,6 +27,7 @@ import pyarrow as pa
 
 from ingestion import footers
 from ingestion.batches import PAYLOAD_KEPT, land_query
+from ingestion.bookkeeping import BATCH
 from ingestion.comparison import (
     DELETED,
     PAYLOAD,
@@ -112,7 +113,7 @@ def _groups(engine: duckdb.DuckDBPyConnection, area: LandingArea) -> list[_Group
     ).fetchall()
     found: dict[tuple[str, str, str | None, str], list[str]] = {}
     for table, source, batch in rows:
-        topic = footers.read_footer(area.path(table, batch)).position.get(TOPIC)
+        topic = footers.of_batch(area, table, batch).position.get(TOPIC)
         found.setdefault((table, source, topic, "" if topic else batch), []).append(batch)
     return [_Group(*key[:3], tuple(batches)) for key, batches in found.items()]
 
@@ -261,7 +262,8 @@ class _Replay:
             path = text_literal(self.area.path(landed.table, landed.batch))
             statements.append(
                 f"select ours.{_NUMBER} from keyed ours join"
-                f" (select {self._cast(key)} from read_parquet({path})) theirs on {same_key}"
+                f" (select {self._cast(key)} from read_parquet({path})"
+                f" where {quoted(BATCH)} = {text_literal(landed.batch)}) theirs on {same_key}"
             )
         if self.files:
             names = [c.name for c in self.contract.source_columns if c.name in types]

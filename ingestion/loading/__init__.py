@@ -41,13 +41,16 @@ class RowsLost(WaypointError):
 class LandedFile:
     """A file of the landing area that is to be loaded into `table`.
 
-    `name` is its path relative to the landing area, which is what the history lists.
+    `name` is its path relative to the landing area, which is what the history lists. A file of
+    several batches is listed under the names that they had alone: `together` has those that are
+    to be loaded from it, by batch.
     """
 
     name: str
     table: str
     batch: str
     path: Path
+    together: tuple[tuple[str, str], ...] = ()  # batch, name
 
 
 @dataclass(frozen=True)
@@ -142,11 +145,20 @@ def pending(area: LandingArea, loaded: frozenset[str]) -> list[LandedFile]:
     """
     files = []
     for table in area.tables():
+        compacted: dict[Path, list[str]] = {}
+        for batch, path in area.compacted(table).items():
+            compacted.setdefault(path, []).append(batch)
         for path in area.files(table):
             name = path.relative_to(area.root).as_posix()
+            batch = path.relative_to(area.root / table).with_suffix("").as_posix()
+            if path in compacted:
+                names = [(b, f"{table}/{b}.parquet") for b in sorted(compacted[path])]
+                together = tuple(each for each in names if each[1] not in loaded)
+                if together:
+                    files.append(LandedFile(name, table, batch, path, together))
+                continue
             if name in loaded:
                 continue
-            batch = path.relative_to(area.root / table).with_suffix("").as_posix()
             if table == QUARANTINE and not area.has(*batch.split("/", 1)):
                 continue
             files.append(LandedFile(name, table, batch, path))

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import groupby
+from pathlib import Path
 
 import duckdb
 
-from ingestion.bookkeeping import CLOCK, LOAD_HISTORY, LOADED_AT
+from ingestion.bookkeeping import BATCH, CLOCK, LOAD_HISTORY, LOADED_AT
 from ingestion.engine import quoted, text_literal
 from ingestion.loading import FileNotLoadable, LandedFile, Loaded, RowsLost
 from waypoint.contracts.model import RAW
@@ -100,21 +101,23 @@ class DuckDBWarehouse:
 
     def _load_table(self, table: str, files: list[LandedFile], loaded_at: datetime) -> int:
         columns = self._columns(table)
-        expected = self._check_columns(table, files, columns)
-        paths = ", ".join(text_literal(file.path) for file in files)
+        in_file = self._check_columns(table, files, columns)
+        alone = [file for file in files if not file.together]
+        listed = [(file.name, file.batch, in_file[str(file.path)]) for file in alone]
         try:
-            self._connection.execute(
-                f"insert into {_relation(table)} by name"
-                f" select *, cast(? as timestamp) as {quoted(LOADED_AT)}"
-                f" from read_parquet([{paths}], union_by_name = true)",
-                [loaded_at],
-            )
+            if alone:
+                self._insert(table, [file.path for file in alone], loaded_at)
+            for file in files:
+                if file.together:
+                    self._insert(table, [file.path], loaded_at, [b for b, _ in file.together])
+                    listed += self._of_batches(file)
         except (duckdb.ConversionException, duckdb.BinderException) as error:
             raise _unloadable(table, columns, files, error) from None
+        expected = sum(rows for _, _, rows in listed)
         found = self._scanned(table, loaded_at)
-        if found != sum(expected.values()):
+        if found != expected:
             raise RowsLost(
-                f"{RAW}.{table}: {sum(expected.values()):,} rows were loaded but a scan finds"
+                f"{RAW}.{table}: {expected:,} rows were loaded but a scan finds"
                 f" {found:,}; the load was taken back",
                 hint="run `waypoint load` again; if it stays so, the disk is at fault",
             )
@@ -122,14 +125,37 @@ class DuckDBWarehouse:
             f"insert into {_relation(LOAD_HISTORY)} by name select unnest(?) as file,"
             " ? as table_name, unnest(?) as batch, unnest(?) as row_count, ? as loaded_at",
             [
-                [file.name for file in files],
+                [name for name, _, _ in listed],
                 table,
-                [file.batch for file in files],
-                [expected[str(file.path)] for file in files],
+                [batch for _, batch, _ in listed],
+                [rows for _, _, rows in listed],
                 loaded_at,
             ],
         )
         return found
+
+    def _insert(
+        self, table: str, paths: list[Path], loaded_at: datetime, batches: list[str] | None = None
+    ) -> None:
+        """Insert the rows of files; of some batches only, where those are given."""
+        of_batches = f" where list_contains(?, {quoted(BATCH)})" if batches is not None else ""
+        self._connection.execute(
+            f"insert into {_relation(table)} by name"
+            f" select *, cast(? as timestamp) as {quoted(LOADED_AT)}"
+            f" from read_parquet([{', '.join(map(text_literal, paths))}], union_by_name = true)"
+            f"{of_batches}",
+            [loaded_at, *([batches] if batches is not None else [])],
+        )
+
+    def _of_batches(self, file: LandedFile) -> list[tuple[str, str, int]]:
+        """The wanted batches of a file that holds several: name, batch and rows of each."""
+        counts = dict(
+            self._connection.execute(
+                f"select {quoted(BATCH)}, count(*) from read_parquet({text_literal(file.path)})"
+                " group by 1"
+            ).fetchall()
+        )
+        return [(name, batch, counts.get(batch, 0)) for batch, name in file.together]
 
     def _check_columns(
         self, table: str, files: list[LandedFile], columns: Mapping[str, str]

@@ -251,6 +251,14 @@ class SnowflakeWarehouse:
     def _load_table(
         self, table: str, files: list[LandedFile], loaded_at: datetime, columns: list[str]
     ) -> int:
+        for file in files:
+            if file.together:
+                # a stage has the batches' own files, under their own names
+                raise FileNotLoadable(
+                    f"{file.path}: holds several batches, which this warehouse cannot tell apart;"
+                    " nothing was loaded",
+                    hint="load it into the embedded warehouse, for which it was put together",
+                )
         expected = _rows(table, files, columns)
         for start in range(0, len(files), MOST_FILES):
             some = files[start : start + MOST_FILES]
