@@ -67,6 +67,14 @@ class Registry:
             return None
         return int(self._document(answer)["id"])
 
+    def newest(self, subject: str) -> Registered | None:
+        """The schema that was registered last under `subject`; None where none was."""
+        answer = self._send("GET", f"/subjects/{_path(subject)}/versions/latest")
+        if answer.status_code == _NOT_FOUND:
+            return None
+        document = self._document(answer)
+        return Registered(document.get("schemaType") or AVRO, str(document["schema"]))
+
     def problems(self, subject: str, kind: str, text: str) -> list[str]:
         """Why the newest schema under `subject` stands against this one; nothing: it may come."""
         path = f"/compatibility/subjects/{_path(subject)}/versions/latest?verbose=true"

@@ -20,6 +20,8 @@ from waypoint.errors import UnusableInput
 from waypoint.project import Project
 
 _FORMATS = {"avro": AVRO, "json": JSON}
+#: Registries that compare JSON Schemas know this dialect; what ours say means the same in it.
+_DIALECT = {"$schema": "http://json-schema.org/draft-07/schema#"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,9 @@ class TopicSchema:
 
     @property
     def text(self) -> str:
-        return json.dumps(self.document, ensure_ascii=False, sort_keys=True)
+        """What the registry is given."""
+        document = {**self.document, **(_DIALECT if self.kind == JSON else {})}
+        return json.dumps(document, ensure_ascii=False, sort_keys=True)
 
     def problems(self, old: Mapping[str, Any]) -> list[str]:
         """Why it cannot follow the schema `old` under the rule BACKWARD."""

@@ -8,6 +8,7 @@ the cluster's own tools.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -249,18 +250,19 @@ class Topics:
 
     def _schema(self, schema: TopicSchema) -> tuple[Change | None, list[str]]:
         """The change, and why it must not be."""
-        old = self._kept.newest(schema)
-        problems: list[str] = []
         if self._registry is None:
+            old = self._kept.newest(schema)
             if old == schema.document:
                 return None, []
             problems = schema.problems(old) if old else []
         else:
             if self._registry.number(schema.subject, schema.kind, schema.text) is not None:
                 return None, []
-            problems = self._registry.problems(schema.subject, schema.kind, schema.text)
-            # what was published from here before a registry was there counts, too
-            problems = problems or (schema.problems(old) if old else [])
+            newest = self._registry.newest(schema.subject)
+            comparable = newest is not None and newest.kind == schema.kind
+            # our words say more; the registry has the last one
+            problems = schema.problems(json.loads(newest.text)) if newest and comparable else []
+            problems = problems or self._registry.problems(schema.subject, schema.kind, schema.text)
         return Change(schema.topic, REGISTER, schema.subject, None, schema.kind), problems
 
     def _publish(self, schema: TopicSchema) -> None:

@@ -294,7 +294,7 @@ def start_kafka(folder: Path, brokers: int = 1, ends_with_parent: bool = False) 
         if len(kafka.nodes) != brokers:
             raise UnusableInput(
                 f"the Kafka in {folder} has {len(kafka.nodes)} brokers, not {brokers}",
-                hint="ask for as many as it has, or stop it and remove that folder with its data",
+                hint="ask for as many as it has, or give up what it holds: waypoint services down --discard",
             )
         kafka.ends_with_parent = ends_with_parent
         kafka.start()
