@@ -1,4 +1,5 @@
-{{ config(materialized='incremental', incremental_strategy='append') }}
+-- raw lets exact positions go after 30 days; from then on this is where the cells are remembered
+{{ config(materialized='incremental', incremental_strategy='append', full_refresh=false) }}
 
 with first_sent as (
     select

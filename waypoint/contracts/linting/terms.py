@@ -43,6 +43,7 @@ _READ = (
     "deadLetter",
     "payloadOnlyFields",
     "endpoints",
+    "expiredRows",
     CONSENT,
     PEOPLE,
     PERSON_KEY,
