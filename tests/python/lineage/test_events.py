@@ -7,21 +7,19 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator, FormatChecker
+from lineage.conformance import conforming
 from lineage.shop import NODES, SOURCES, node, written
-from referencing import Registry, Resource
 
 from waypoint.lineage.emitting import emit_after_build, is_configured
 from waypoint.project import Project
 
-SPEC = Path(__file__).parents[4] / "shared" / "data" / "conformance" / "openlineage" / "spec"
 AIRFLOW = "airflow-ns/hourly.build/01999999-1111-7222-8333-444444444444"
 
 CONTRACT_TEST = node("test", "clean.orders_contract", "", "model.shop.orders") | {
@@ -107,41 +105,7 @@ def of_job(events: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
 @pytest.fixture(scope="session")
 def conforms() -> Callable[[dict[str, Any]], None]:
     """Raises unless an event, and every facet in it that the standard knows, is valid."""
-    if not SPEC.is_dir():
-        pytest.skip(f"OpenLineage's schemas are not there: {SPEC}")
-    files = [SPEC / "OpenLineage.json", *(SPEC / "facets").glob("*.json")]
-    schemas = [json.loads(path.read_text()) for path in files]
-    registry: Registry = Registry().with_resources(
-        (schema["$id"], Resource.from_contents(schema)) for schema in schemas
-    )
-    known = {schema["$id"] for schema in schemas}
-
-    def check(document: Any, reference: str) -> None:
-        validator = Draft202012Validator(
-            {"$ref": reference}, registry=registry, format_checker=FormatChecker()
-        )
-        validator.validate(document)
-
-    def facets_in(value: Any) -> Iterator[dict[str, Any]]:
-        if isinstance(value, dict):
-            if "_schemaURL" in value:
-                yield value
-            for part in value.values():
-                yield from facets_in(part)
-        elif isinstance(value, list):
-            for part in value:
-                yield from facets_in(part)
-
-    def conform(event: dict[str, Any]) -> None:
-        check(event, schemas[0]["$id"])
-        check(event, event["schemaURL"])
-        for facet in facets_in(event):
-            if facet["_schemaURL"].split("#")[0] in known:
-                check(facet, facet["_schemaURL"])
-            else:
-                assert "openlineage.io" not in facet["_schemaURL"], facet["_schemaURL"]
-
-    return conform
+    return conforming()
 
 
 def test_every_event_is_valid(
