@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 #: Messages that are fetched ahead, and their bytes (KiB): what a pause of the sink may cost.
 _AHEAD, _AHEAD_KIB = "200000", "98304"
+_OBJECT = b"{"
 #: After so many seconds of silence the group takes a member for dead.
 _SESSION_SECONDS = 10
 
@@ -254,28 +255,51 @@ def _texts(
     JSON cannot begin with either of the magic bytes, and what Avro's begin with is no UTF-8.
     """
     binary = pa.array(values, pa.binary())
+    none = pa.nulls(len(values), pa.string())
     if not pc.any(pc.starts_with(binary, CONFLUENT_MAGIC)).as_py():
         try:
-            return binary.cast(pa.string()), pa.nulls(len(values), pa.string()), {}
+            return binary.cast(pa.string()), none, {}
         except pa.ArrowInvalid:
             pass  # one of them is not text
-    texts: list[str | None] = []
-    marks: list[str | None] = []
+    others = pc.invert(pc.starts_with(binary, _OBJECT))
+    places = pc.indices_nonzero(pc.fill_null(others, False)).to_pylist()
+    read = list(values)
+    marks: dict[int, str] = {}
     originals: dict[int, bytes] = {}
-    for place, value in enumerate(values):
-        mark = None
-        text = None
-        if value is not None:
-            try:
-                text = decode(value, schemas)
-            except Undecodable as error:
-                mark = f"the value cannot be read: {error}"
-                text = value.decode(errors="backslashreplace")
-            if mark or value[:1] != b"{":
-                originals[place] = value
-        texts.append(text)
-        marks.append(mark)
-    return pa.array(texts, pa.string()), pa.array(marks, pa.string()), originals
+
+    def look_at(place: int) -> None:
+        original = values[place]
+        assert original is not None
+        originals[place] = original
+        try:
+            text = decode(original, schemas)
+        except Undecodable as error:
+            marks[place] = f"the value cannot be read: {error}"
+            text = original.decode(errors="backslashreplace")
+        read[place] = text.encode()
+
+    for place in places:
+        look_at(place)
+    try:
+        texts = pa.array(read, pa.binary()).cast(pa.string())
+    except pa.ArrowInvalid:
+        # what begins like an object need not be text either
+        for place in set(range(len(values))).difference(places):
+            value = values[place]
+            if value is not None and not _is_text(value):
+                look_at(place)
+        texts = pa.array(read, pa.binary()).cast(pa.string())
+    if not marks:
+        return texts, none, originals
+    return texts, pa.array([marks.get(p) for p in range(len(values))], pa.string()), originals
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _escaped(values: list[bytes | None]) -> pa.Array:

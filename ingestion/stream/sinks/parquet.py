@@ -40,6 +40,7 @@ STREAM = "stream"
 TIMES, DUPLICATES, ERASED, LATE = "times", "duplicates", "erased", "late"
 
 
+_ROW_GROUP = 122_880
 #: Gives the last offset by partition of a topic that the warehouse has loaded from the stream.
 Recovered = Callable[[Topic], Mapping[int, int]]
 
@@ -259,9 +260,8 @@ class ParquetSink:
         with ExitStack() as deciding:
             try:
                 with self._area.writing(contract.name, name) as path:
-                    _write(
-                        path, contract, _complete(batch.rows, contract, self._source, name), footer
-                    )
+                    rows = _complete(batch.rows, contract, self._source, name)
+                    _write(path, rows, footer, _few(contract), _looked_at(contract))
                     _synced(path)
                     deciding.enter_context(self._area.deciding(contract.name))
                     self._refuse_fenced(batch)
@@ -315,13 +315,7 @@ class ParquetSink:
             QUARANTINE, under, self._source, len(rows), len(rows), landed_at=footers.now_text()
         )
         with self._area.writing(QUARANTINE, under) as path:
-            pq.write_table(
-                rows.replace_schema_metadata(_metadata(landed)),
-                path,
-                compression="zstd",
-                compression_level=1,
-                store_schema=False,
-            )
+            _write(path, rows, landed, few=("table_name", "source", "batch", "rule"))
 
     def _without_known(self, batch: Batch, landed: _Landed) -> Batch:
         """The batch without the messages whose offset has landed with a dump."""
@@ -388,24 +382,37 @@ def _zeros(count: int) -> pa.Array:
     return pa.Array.from_buffers(pa.int32(), count, [None, pa.py_buffer(bytes(4 * count))])
 
 
-def _write(path: Path, contract: Contract, rows: pa.Table, footer: Landed) -> None:
-    # a dictionary pays where there are few values, statistics where somebody looks for a time
-    few = [c.name for c in contract.columns if c.name in (SOURCE, BATCH) or c.valid_values]
-    times = [c.name for c in contract.columns if c.physical_type == "timestamp"]
-    pq.write_table(
-        rows.replace_schema_metadata(_metadata(footer)),
+def _write(
+    path: Path,
+    rows: pa.Table,
+    footer: Landed,
+    few: Iterable[str] = (),
+    looked_at: Iterable[str] = (),
+) -> None:
+    """Write a file; `few` are columns of few values, `looked_at` those that are searched by."""
+    names = set(rows.column_names)
+    # a dictionary pays where there are few values, statistics where somebody looks for a range
+    with pq.ParquetWriter(
         path,
+        rows.schema,
         compression="zstd",
         compression_level=1,
-        use_dictionary=[name for name in few if name in rows.column_names],
-        write_statistics=[n for n in ("_partition", "_offset", *times) if n in rows.column_names],
+        use_dictionary=[name for name in few if name in names],
+        write_statistics=[name for name in looked_at if name in names],
         store_schema=False,
-    )
+    ) as writer:
+        writer.write_table(rows, row_group_size=_ROW_GROUP)
+        told = json.dumps(asdict(footer), separators=(",", ":"))
+        writer.add_key_value_metadata({footers.KEY: told})
 
 
-def _metadata(landed: Landed) -> dict[bytes, bytes]:
-    """The footer of a file of which all is known before it is written."""
-    return {footers.KEY.encode(): json.dumps(asdict(landed), separators=(",", ":")).encode()}
+def _few(contract: Contract) -> list[str]:
+    return [c.name for c in contract.columns if c.name in (SOURCE, BATCH) or c.valid_values]
+
+
+def _looked_at(contract: Contract) -> list[str]:
+    times = [c.name for c in contract.columns if c.physical_type == "timestamp"]
+    return ["_partition", "_offset", *times]
 
 
 def _synced(path: Path) -> None:
