@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import uvicorn
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from ingestion.gateway.app import Gateway, create_app
+from waypoint.project import Project
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 TOPIC = "topic_app_events"
@@ -134,3 +136,60 @@ def refusal(answer: httpx.Response) -> Mapping[str, str]:
     document = answer.json()
     assert document["status"] == answer.status_code
     return {problem["field"]: problem["reason"] for problem in document["errors"]}
+
+
+def own_project(root: Path, topic: str) -> Project:
+    """A project whose topic has a name of its own."""
+    contracts, seeds = root / "contracts" / "topics", root / "seeds"
+    contracts.mkdir(parents=True)
+    seeds.mkdir()
+    told = (REPOSITORY / "contracts/topics/topic_app_events.yaml").read_text()
+    (contracts / f"{topic}.yaml").write_text(told.replace("topic_app_events", topic))
+    shutil.copy(REPOSITORY / "seeds/ref_event_types.csv", seeds)
+    (root / "dbt_project.yml").write_text("name: events\n")
+    return Project(root, root / "var")
+
+
+@dataclass
+class Senders:
+    """Clients that send one event and batches by turns until they are told to end."""
+
+    url: str
+    acknowledged: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    statuses: set[int] = field(default_factory=set)
+    _ended: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def begin(self, clients: int = 4) -> None:
+        self._threads = [threading.Thread(target=self._send) for _ in range(clients)]
+        for thread in self._threads:
+            thread.start()
+
+    def end(self) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(60)
+
+    def _send(self) -> None:
+        with httpx.Client(base_url=self.url, headers=JSON, timeout=60) as http:
+            while not self._ended.is_set():
+                try:
+                    self._once(http, [event() for _ in range(20)], "batch")
+                    self._once(http, [event()], "user")
+                except httpx.TransportError:
+                    time.sleep(0.05)  # it was killed or has ended: nothing was acknowledged
+
+    def _once(self, http: httpx.Client, events: list[dict], endpoint: str) -> None:
+        body = text(events if endpoint == "batch" else events[0])
+        answer = http.post(f"/events/{endpoint}", content=body)
+        self.statuses.add(answer.status_code)
+        said = answer.json()
+        results = said.get("results") or [said] * len(events)
+        for sent, result in zip(events, results, strict=True):
+            (self.acknowledged if result["status"] == 202 else self.refused).append(
+                sent["event_id"]
+            )
+        if answer.status_code == 503:
+            assert int(answer.headers["Retry-After"]) >= 1
+            time.sleep(0.25)
