@@ -61,7 +61,8 @@ pytest: $(TEST) ## Run the Python tests that are not marked long, a file on each
 unit-tests: $(TEST) ## Build the models on an empty warehouse with their unit tests; all is under contract
 	@state=$$(mktemp -d); trap 'rm -rf "$$state"' EXIT; \
 	export WAYPOINT_STATE="$$state"; $(BIN)/waypoint build --with-unit-tests; \
-	$(BIN)/waypoint contracts coverage; $(BIN)/waypoint access leaks
+	$(BIN)/waypoint contracts coverage; $(BIN)/waypoint access leaks; \
+	cp dbt-bouncer.yml "$$state"; $(BIN)/dbt-bouncer run --config-file "$$state/dbt-bouncer.yml"
 
 .PHONY: contracts
 contracts: $(TEST) ## Check the contracts, and that what is derived from them is up to date
@@ -77,6 +78,15 @@ lint: $(TEST) ## Check the Python code: style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+.PHONY: lint-sql
+lint-sql: $(ALL) ## Check the style of all compiled SQL, in both dialects (minutes); ARGS="--base main"
+	$(BIN)/python .ci/lint_sql.py $(ARGS)
+
+.PHONY: security
+security: $(ALL) ## Look for secrets in what is committed, and for packages with known holes
+	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
+	$(BIN)/pip-audit --disable-pip --require-hashes -r locks/all.txt
 
 .PHONY: bench
 bench: $(ALL) ## Measure it against bare DuckDB and other tools (docs/benchmarks.md)

@@ -4,7 +4,8 @@ The copy appears under its name whole or not at all, and a reader that has the o
 on reading it. In the warehouse views name its catalog, which is called after the file; in the copy
 they do not, so that it can be renamed and attached under any name.
 
-Beside it stand the copies that are cut to what a role may see, for the roles whose policy says so.
+Beside it stand the copies that are cut to what a role may see, for the roles whose policy says so,
+and in `state/` the manifest of what is published, which a pull request is compared with.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import duckdb
 
 from waypoint.access.copies import copy_paths, cut, roles_with_a_copy
 from waypoint.building import last_build
+from waypoint.dbt_running import target_dir
 from waypoint.errors import Unavailable, UnusableInput, WaypointError
 from waypoint.project import Project
 from waypoint.views import name_no_catalog
@@ -75,6 +77,7 @@ def publish(project: Project, force: bool = False) -> Published:
             size = _replace(project.warehouse_file, project.published_file)
             for cut_file, path in copies.values():
                 os.replace(cut_file, path)
+        _publish_manifest(project)
     paths = {role: path for role, (_, path) in copies.items()}
     return Published(project.published_file, size, time.monotonic() - start, paths)
 
@@ -140,6 +143,22 @@ def _replace(source: Path, target: Path) -> int:
     return size
 
 
+def _publish_manifest(project: Project) -> None:
+    """What dbt knows of the models as they were built, for `dbt build --defer --state`."""
+    manifest = target_dir(project) / "manifest.json"
+    if not manifest.exists():
+        return
+    target = project.published_file.parent / "state" / manifest.name
+    target.parent.mkdir(exist_ok=True)
+    _clear(target)
+    temporary = _temporary(target)
+    try:
+        _copy(manifest, temporary)
+        os.replace(temporary, target)
+    finally:
+        _remove(temporary)
+
+
 def _temporary(target: Path) -> Path:
     return target.with_name(f"{target.name}.tmp{os.getpid()}")
 
@@ -175,7 +194,7 @@ def _copy(source: Path, target: Path) -> None:
     )
     if copy.returncode != 0 or target.stat().st_size != source.stat().st_size:
         raise Unavailable(
-            f"the warehouse could not be copied to {target.parent}: {copy.stderr.strip()}",
+            f"{source.name} could not be copied to {target.parent}: {copy.stderr.strip()}",
             hint="make room there and run `waypoint publish` again; readers keep the old copy",
         )
     _sync(target)

@@ -1,6 +1,7 @@
 {#- Statements that create the raw tables which nothing was loaded into yet, so that the project
     builds before its first load and a table without data is empty, not missing. Columns and types
-    are those of the sources, which are rendered from the contracts. -#}
+    are those of the sources, which are rendered from the contracts. A pull request's warehouse
+    (`slim`) has no raw tables of its own: there they are views of the published ones. -#}
 {% macro create_missing_raw_tables() %}
     {%- if execute and flags.WHICH in ('build', 'run', 'test', 'snapshot', 'compile') -%}
         {%- set schemas = [] -%}
@@ -12,7 +13,13 @@
                 {%- do schemas.append(source.schema) -%}
                 create schema if not exists {{ source.schema }};
             {%- endif -%}
-            {%- if not load_relation(relation) -%}
+            {%- set published = api.Relation.create(
+                database='waypoint', schema=source.schema, identifier=source.identifier
+            ) -%}
+            {%- if load_relation(relation) -%}
+            {%- elif target.name == 'slim' and load_relation(published) %}
+                create view {{ relation }} as select * from {{ published }};
+            {%- else -%}
                 {%- set columns = [] -%}
                 {%- for column in source.columns.values() -%}
                     {%- do columns.append(column.name ~ ' ' ~ column.data_type) -%}
@@ -20,7 +27,7 @@
                 create table if not exists {{ relation }} ({{ columns | join(', ') }});
             {%- endif -%}
         {%- endfor -%}
-        {{ commit_hook() }}
+        {% if schemas %}{{ commit_hook() }}{% endif %}
     {%- endif -%}
 {% endmacro %}
 

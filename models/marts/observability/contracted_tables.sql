@@ -2,7 +2,7 @@
 {{ config(materialized='view') }}
 
 with contracted (table_name, schema_name, owner, is_critical, is_counted, day_column, is_day_of_event, only_grows, warn_after_minutes, late_after_minutes) as (
-    select * from (
+    select listed.* from (
         values
         ('marts.app_event_counts_5m', 'marts', 'behaviour-data', false, true, 'window_start', true, false, 120, 240),
         ('marts.booking_state', 'marts', 'travel-data', false, true, 'loaded_at', false, false, 120, 240),

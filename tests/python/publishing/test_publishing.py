@@ -202,4 +202,4 @@ def _remember(project: Project, last: LastBuild | None) -> None:
     if last is None:
         shutil.rmtree(project.state / "build.json", ignore_errors=True)
     else:
-        building._remember(project, last)
+        building.remember(project, last)

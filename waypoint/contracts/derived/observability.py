@@ -212,7 +212,7 @@ def _promises(contracts: list[Contract]) -> str:
     return (
         "{{ config(materialized='view') }}\n\n"
         f"with contracted ({names}) as (\n"
-        f"    select * from (\n        values\n{rows}\n    ) as listed ({names})\n)\n\n"
+        f"    select listed.* from (\n        values\n{rows}\n    ) as listed ({names})\n)\n\n"
         f"select\n{columns}\nfrom contracted\n"
     )
 
