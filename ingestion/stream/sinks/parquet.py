@@ -2,7 +2,7 @@
 
 The rename of the file is the commit of its offsets, which stand in its footer as one range for
 each partition. Rejected rows land before it under the same batch id, and count with it. Files of a
-stream stand below `<table>/stream/dt=<day>/hr=<hour>/`, by when they landed (UTC).
+stream stand below `<table>/stream/<day>/<hour>/`, by when they landed (UTC).
 
 A writer of a partition writes its own name over that of the one before (`<state>/stream/`), and
 looks whether it still stands there in the moment of each commit: who was replaced is fenced. That
@@ -71,7 +71,7 @@ class ParquetSink:
         self._spill = state / "spill"
         self._source = source
         self._recovered = recovered
-        self._writer = f"{os.getpid()}-{secrets.token_hex(8)}"
+        self._writer = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._number = 0
         self._epochs: dict[Channel, str] = {}
         self._landed: dict[str, _Landed] = {}
@@ -252,7 +252,7 @@ class ParquetSink:
         contract = batch.topic.contract
         self._number += 1
         moment = datetime.now(UTC)
-        name = f"{STREAM}/dt={moment:%Y-%m-%d}/hr={moment:%H}/{moment:%M%S%f}-{self._writer[:14]}"
+        name = f"{STREAM}/{moment:%Y-%m-%d}/{moment:%H}/{moment:%M%S%f}-{self._writer}"
         name += f"-{self._number}"
         footer = self._footer(batch, name, known)
         if batch.rejects.num_rows:
