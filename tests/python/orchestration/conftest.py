@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,7 @@ class World:
         """The state of each task after a run of a DAG, tasks tried once only."""
         from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 
+        airflow_database()
         bag = DagBag(self.library.root / "dags", safe_mode=False, bundle_name="dags-folder")
         assert bag.import_errors == {}
         dag = bag.dags[which]
@@ -124,17 +125,29 @@ def loaded_world(tmp_path_factory: pytest.TempPathFactory) -> World:
     library = Library.copied_to(tmp_path_factory.mktemp("orchestrated") / "library").connected()
     world = grown(library)
     world.set_clock(AS_OF)
-    for command in ("land", "load"):
-        ended = library.waypoint(command)
-        assert ended.code == 0, ended.err
+    land_and_load(world.project, library.environment)
     world.parse()
     return world
 
 
+def land_and_load(project: Any, environment: dict[str, str]) -> None:
+    """Bring what is new in the sources into raw, in this process."""
+    from ingestion.extraction import Context, Outcome
+    from ingestion.landing import LandingArea
+    from ingestion.loading import load_landed
+    from ingestion.pull import pull
+    from ingestion.sources import read_sources
+    from waypoint.clock import now, read_clock
+
+    area = LandingArea(project.landing_dir)
+    reading = Context(project.contracts, area, project.state, now(project))
+    for outcome in pull(read_sources(project, environment), reading):
+        assert isinstance(outcome, Outcome), outcome
+    load_landed(project, read_clock(project))
+
+
 @pytest.fixture
-def world(
-    loaded_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, airflow_database: None
-) -> World:
+def world(loaded_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """A copy of the loaded world, its sources connected in this process."""
     from conftest import Library
 
@@ -147,9 +160,9 @@ def world(
     return World(Library(root, loaded_world.library.environment), Project.find(root))
 
 
-@pytest.fixture(scope="session")
-def airflow_database() -> Iterator[None]:
-    """Airflow's database with the pools that the DAGs name."""
+@functools.cache
+def airflow_database() -> None:
+    """Airflow's database with the pools that the DAGs name; only what runs a DAG needs it."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
     from waypoint.orchestration.prepare import main
@@ -157,7 +170,6 @@ def airflow_database() -> Iterator[None]:
     (_HOME / "dags").mkdir(exist_ok=True)
     main()
     DagBundlesManager().sync_bundles_to_db()
-    yield
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from external.conftest import BRANCHES, NOW, SLIPS, with_branches
+from orchestration.conftest import airflow_database
 
 from waypoint.project import Project
 from waypoint.simulator.sandbox import sandbox_running
@@ -43,6 +44,7 @@ def ran(world, which):
     """How the tasks of a DAG ended, those of a mapped one by their number; tried once only."""
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 
+    airflow_database()
     bag = DagBag(world.library.root / "dags", safe_mode=False, bundle_name="dags-folder")
     assert bag.import_errors == {}
     dag = bag.dags[which]
