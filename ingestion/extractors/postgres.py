@@ -52,7 +52,7 @@ from waypoint.errors import Unavailable, UnusableInput, WaypointError
 
 DEFAULT_SCHEMA = "public"
 
-_SETTINGS = frozenset({"dsn", "schema", "cursor", "overlap", "key", "tables"})
+_SETTINGS = frozenset({"dsn", "schema", "cursor", "overlap", "key", "tables", "capture"})
 _TABLE_SETTINGS = frozenset({"table", "cursor", "overlap", "key"})
 
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "extract": "waypoint.cli.ingest:extract",
     "land": "waypoint.cli.ingest:land",
     "load": "waypoint.cli.ingest:load",
+    "capture": "waypoint.cli.capture:capture",
     "quarantine": "waypoint.cli.quarantine:quarantine",
     "build": "waypoint.cli.build:build",
     "publish": "waypoint.cli.publish:publish",
