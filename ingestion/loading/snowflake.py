@@ -22,6 +22,8 @@ from waypoint.project import Project
 
 #: The stage that landed files are put on; its paths are those of the landing area.
 STAGE = "landing"
+#: The format of landed files.
+FORMAT = "landed"
 #: How many files one COPY statement may name.
 MOST_FILES = 1000
 
@@ -114,10 +116,12 @@ def moment(time: datetime) -> str:
 
 
 def create_schema() -> list[str]:
-    """What must be there before any table: the schema and the stage."""
+    """What must be there before any table: the schema, the stage, and the format of its files."""
     return [
         f"create schema if not exists {name(RAW)}",
         f"create stage if not exists {relation(STAGE)}",
+        f"create file format if not exists {relation(FORMAT)} type = parquet"
+        " use_logical_type = true",
     ]
 
 
@@ -149,7 +153,7 @@ def copy_into(table: str, files: Sequence[LandedFile]) -> str:
     return (
         f"copy into {relation(table)} from {literal(f'@{RAW}.{STAGE}/{table}/')}"
         f" files = ({listed})"
-        " file_format = (type = parquet use_logical_type = true)"
+        f" file_format = (format_name = {literal(f'{RAW}.{FORMAT}')})"
         " match_by_column_name = case_insensitive"
         " on_error = abort_statement force = true"
     )

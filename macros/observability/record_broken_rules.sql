@@ -39,8 +39,8 @@
 {%- endmacro %}
 
 
-{#- `schema.table` of what a test is about. -#}
+{#- `schema.table` of what a test is about, as its contract calls it: without a schema's prefix. -#}
 {% macro tested_table(test) -%}
     {%- set node = graph.nodes.get(test.attached_node) -%}
-    {{ return((node.schema ~ '.' ~ node.alias) if node else test.name) }}
+    {{ return(((node.config.schema or node.schema) ~ '.' ~ node.alias) if node else test.name) }}
 {%- endmacro %}

@@ -25,6 +25,9 @@ from waypoint.errors import UnusableInput, WaypointError
 from waypoint.project import Project
 from waypoint.snowflake.statement import Statement
 
+#: The database that compiled queries name.
+DATABASE = "WAYPOINT"
+
 _TARGET = "snowflake"
 _VARIANTS = {
     "full": ["--full-refresh"],
@@ -76,6 +79,13 @@ def compiled(project: Project) -> list[Statement]:
     return statements
 
 
+def queries_of_models(project: Project) -> tuple[dict[str, str], str]:
+    """The query of each model as a full build has it, by `schema.table`, and their database."""
+    statements = compiled(project)
+    found = {one.table: one.sql for one in statements if one.table and one.variant == "full"}
+    return found, DATABASE
+
+
 def _is_incremental(node: Any) -> bool:
     return bool(node.config.materialized == "incremental")
 
@@ -89,6 +99,7 @@ def _statements(node: Any, variant: str, contracts: Contracts) -> Iterator[State
     contract = contracts.get(f"{node.schema}.{node.alias}") if kind == "model" else None
     columns = {c.name.lower(): c.physical_type for c in contract.columns} if contract else None
     yield Statement(
+        table=f"{node.schema}.{node.alias}".lower() if kind == "model" else None,
         name=str(node.name),
         file=Path(node.original_file_path),
         sql=sql,
@@ -103,11 +114,11 @@ def _elsewhere(project: Project) -> Iterator[list[str]]:
     with tempfile.TemporaryDirectory(prefix="waypoint-snowflake-") as folder:
         profile = {
             "type": "snowflake", "account": "nowhere", "user": "nobody", "password": "none",
-            "database": "WAYPOINT", "warehouse": "NONE", "role": "NONE", "schema": "staging",
+            "database": DATABASE, "warehouse": "NONE", "role": "NONE", "schema": "staging",
             "threads": 1,
         }  # fmt: skip
         outputs = {"target": _TARGET, "outputs": {_TARGET: profile}}
-        name = _profile_name(project)
+        name = profile_name(project)
         Path(folder, "profiles.yml").write_text(yaml.safe_dump({name: outputs}), encoding="utf-8")
         kept = project.state / "snowflake"
         options = {
@@ -124,7 +135,7 @@ def _elsewhere(project: Project) -> Iterator[list[str]]:
             yield ["--no-write-json", *(str(part) for pair in options.items() for part in pair)]
 
 
-def _profile_name(project: Project) -> str:
+def profile_name(project: Project) -> str:
     try:
         text = (project.root / "dbt_project.yml").read_text(encoding="utf-8")
         return str(yaml.safe_load(text)["profile"])

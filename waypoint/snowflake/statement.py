@@ -21,6 +21,7 @@ class Statement:
     sql: str
     columns: Mapping[str, str] | None = None
     variant: str = "full"
+    table: str | None = None  # `schema.name` of what a model builds
 
 
 @dataclass(frozen=True)

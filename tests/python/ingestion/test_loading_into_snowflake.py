@@ -40,7 +40,7 @@ def test_files_are_put_where_they_stand_in_the_landing_area(file):
 def test_copy_names_files_and_matches_columns_by_name(file):
     assert target.copy_into("loans", [file]) == (
         "copy into \"RAW\".\"LOANS\" from '@raw.landing/loans/' files = ('2026/b1.parquet')"
-        " file_format = (type = parquet use_logical_type = true)"
+        " file_format = (format_name = 'raw.landed')"
         " match_by_column_name = case_insensitive on_error = abort_statement force = true"
     )
 
