@@ -7,14 +7,14 @@ says, which stands for all of them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ingestion.external.entries import External
 from ingestion.sources import declared_sources
-from waypoint.errors import UnusableInput
+from waypoint.errors import Unavailable, UnusableInput
 from waypoint.project import Project
 
 #: The address of a sandbox that runs already (`waypoint sandbox`).
@@ -29,10 +29,19 @@ class NowhereToPublish(UnusableInput):
 
 @dataclass(frozen=True)
 class Destination:
-    """The folder of the topics, None where nothing is kept; the sandbox, None: real services."""
+    """Where the topics are, None where nothing is kept; the sandbox, None: real services."""
 
-    folder: Path | None
+    topics: TopicsPlace | None
     sandbox: str | None
+
+
+@dataclass(frozen=True)
+class TopicsPlace:
+    """The broker, by the settings of its clients, and a folder for what belongs to it; without a
+    broker the folder of the topics themselves."""
+
+    folder: Path
+    broker: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 @contextmanager
@@ -46,21 +55,39 @@ def destination(
     Raises:
         UnusableInput: there is nowhere to publish, or `sandbox` is to fill a state for real data.
     """
-    simulated = _is_simulated(project)
+    simulated = is_simulated(project)
     if sandbox and not simulated and not dry_run:
         raise UnusableInput(
             f"{project.state} holds no simulated data, to which a sandbox's could be added",
             hint="run `waypoint simulate` first, or fetch with --dry-run",
         )
-    folder = None if dry_run else topics_folder(project, external)
+    topics = None if dry_run else topics_place(project, external)
     running = os.environ.get(SANDBOX_VARIABLE)
     if running or not (simulated or sandbox):
-        yield Destination(folder, running or None)
+        yield Destination(topics, running or None)
         return
     from waypoint.simulator.sandbox import sandbox_running
 
     with sandbox_running(project) as server:
-        yield Destination(folder, server.url)
+        yield Destination(topics, server.url)
+
+
+def topics_place(project: Project, external: External) -> TopicsPlace:
+    """Where to publish: the broker where one is configured or runs here, else a folder of files.
+
+    A state that holds simulated data knows no broker but its own local one.
+
+    Raises:
+        UnusableInput: the settings of the broker cannot be read, or there is neither.
+    """
+    from ingestion.stream.connection import kafka_settings
+
+    environment = {} if is_simulated(project) else os.environ
+    try:
+        broker = kafka_settings(project, environment)
+    except Unavailable:
+        return TopicsPlace(topics_folder(project, external))
+    return TopicsPlace(project.state / "external" / "topics", broker)
 
 
 def topics_folder(project: Project, external: External) -> Path:
@@ -69,7 +96,7 @@ def topics_folder(project: Project, external: External) -> Path:
     Raises:
         UnusableInput: there is no such source, or it is not connected.
     """
-    if _is_simulated(project):
+    if is_simulated(project):
         from waypoint.simulator.sources import Places
 
         return Places.of(project).dumps
@@ -95,7 +122,8 @@ def topics_folder(project: Project, external: External) -> Path:
     return Path(found[0].settings["folder"])
 
 
-def _is_simulated(project: Project) -> bool:
+def is_simulated(project: Project) -> bool:
+    """Whether the project's state holds what a scenario played."""
     from waypoint.simulator.play import played_until
 
     return played_until(project) is not None

@@ -15,11 +15,11 @@ import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from ingestion import footers
 from ingestion.landing import LandingArea
@@ -50,7 +50,15 @@ class Placed:
 
 
 class Publisher(Protocol):
-    """Appends messages to a topic. Another one, e.g. to a broker, has the same two functions."""
+    """Appends messages to a topic: `DumpFiles`, or `ingestion.external.broker.BrokerTopic`."""
+
+    @property
+    def area(self) -> LandingArea:
+        """Where messages are kept that are not published."""
+
+    @property
+    def milliseconds(self) -> int:
+        """The time of publishing, as messages have it (since 1970)."""
 
     def publish(self, batch: str, messages: Sequence[Message]) -> str:
         """Append `messages`, all of them once; `batch` names them, and again finds them there.
@@ -61,8 +69,8 @@ class Publisher(Protocol):
             Unavailable: they could not be appended; what was, is found there the next time.
         """
 
-    def places(self, messages: Sequence[Message]) -> Any:
-        """A context manager that gives places for messages that are kept elsewhere."""
+    def places(self, messages: Sequence[Message]) -> AbstractContextManager[list[Placed]]:
+        """Places for messages that are kept elsewhere, while nobody else gets them."""
 
 
 @dataclass(frozen=True)

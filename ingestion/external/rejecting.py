@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ingestion.batches import land_query
 from ingestion.engine import open_engine
-from ingestion.external.publishing import DumpFiles, keyed
+from ingestion.external.publishing import Publisher, keyed
 from ingestion.external.transforming import Rejected
 from ingestion.landing import LandingArea
 from ingestion.messages import MESSAGE_COLUMNS, Topic, land_messages
@@ -62,7 +62,7 @@ def quarantine_messages(
     topic: Topic,
     contract: Contract,
     rejected: Sequence[Rejected],
-    publisher: DumpFiles,
+    publisher: Publisher,
     spill: Path,
 ) -> int:
     """Land messages that break the contract in quarantine; how many there were.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from ingestion.external.entries import Entry, Publishing
 from ingestion.external.fetching import Fetched, Request, fetch, plan
-from ingestion.external.publishing import DumpFiles, batch_of, keyed, partitions_of
+from ingestion.external.publishing import DumpFiles, Publisher, batch_of, keyed, partitions_of
 from ingestion.external.rejecting import quarantine_items, quarantine_messages
 from ingestion.external.transforming import Rejected, Transformed, transform
 from ingestion.external.validating import Validated, validate
@@ -65,7 +65,7 @@ def run_entry(
     entry: Entry,
     target: Target,
     moment: datetime,
-    publisher: DumpFiles | None,
+    publisher: Publisher | None,
     *,
     key: str | None = None,
     sandbox: str | None = None,
@@ -98,7 +98,7 @@ def make(
 
 def publish(
     target: Target,
-    publisher: DumpFiles,
+    publisher: Publisher,
     fetched: Fetched,
     made: Transformed,
     judged: Validated,
@@ -140,8 +140,18 @@ def told(
     )
 
 
-def publisher_of(target: Target, folder: Path, area: LandingArea, moment: datetime) -> DumpFiles:
-    """The publisher of a project without a broker."""
+def publisher_of(
+    target: Target,
+    folder: Path,
+    area: LandingArea,
+    moment: datetime,
+    broker: Mapping[str, str] | None = None,
+) -> Publisher:
+    """The publisher to a broker, by the settings of its clients, else to dump files in `folder`."""
+    if broker is not None:
+        from ingestion.external.broker import BrokerTopic
+
+        return BrokerTopic(broker, folder, target.topic, target.partitions, area, moment)
     return DumpFiles(folder, target.topic, target.partitions, area, moment)
 
 

@@ -97,8 +97,14 @@ def _fetch(
     target = Target.of(external.publishing, project.contracts, project.state / "spill")
     moment = now(project)
     publisher = None
-    if to.folder is not None:
-        publisher = publisher_of(target, to.folder, LandingArea(project.landing_dir), moment)
+    if to.topics is not None:
+        publisher = publisher_of(
+            target,
+            to.topics.folder,
+            LandingArea(project.landing_dir),
+            moment,
+            to.topics.broker,
+        )
     results = []
     with progress(quiet) as display:
         for entry in entries:

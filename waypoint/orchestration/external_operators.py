@@ -90,11 +90,11 @@ class FetchOperator(ExternalOperator):
 
     def work(self, context: Any) -> Any:
         from ingestion.external.fetching import Fetched, fetch, plan, together
-        from waypoint.fetching import NowhereToPublish, destination, topics_folder
+        from waypoint.fetching import NowhereToPublish, destination, topics_place
 
         with self.sharing() as (project, external, entry):
             try:
-                topics_folder(project, external)
+                topics_place(project, external)
             except NowhereToPublish as error:
                 raise AirflowSkipException(f"{self.source} is left out: {error}") from None
             path = self.folder(project, context) / f"fetched-{self.lot}.json"
@@ -180,7 +180,7 @@ class PublishExternalOperator(ExternalOperator):
         from ingestion.external.transforming import Transformed
         from ingestion.external.validating import Validated
         from ingestion.landing import LandingArea
-        from waypoint.fetching import topics_folder
+        from waypoint.fetching import topics_place
 
         with self.sharing() as (project, external, _):
             folder = self.folder(project, context)
@@ -188,11 +188,13 @@ class PublishExternalOperator(ExternalOperator):
             made = Transformed.from_document(_read(folder / "transformed.json"))
             judged = Validated.from_document(_read(folder / "validated.json"))
             target = self.target(project, external)
+            place = topics_place(project, external)
             publisher = publisher_of(
                 target,
-                topics_folder(project, external),
+                place.folder,
                 LandingArea(project.landing_dir),
                 self.moment(project, context),
+                place.broker,
             )
             where = publish(target, publisher, fetched, made, judged)
             if not fetched.failed:

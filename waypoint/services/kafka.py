@@ -36,7 +36,7 @@ from waypoint.services.ports import LOOPBACK, free_ports, is_free
 
 JARS = "kafka"
 VERSION = next(jar.version for jar in jars.locked(JARS) if jar.artifact == "kafka-server")
-START_SECONDS = 90.0
+START_SECONDS = 180.0
 STOP_SECONDS = 10.0
 
 _TRIES = 5
