@@ -27,9 +27,10 @@ BIN = Path(sys.executable).parent
 TICKS = os.sysconf("SC_CLK_TCK")
 PARSE = """
 import time, waypoint.orchestration.preloaded as _
-from waypoint.orchestration import dags
+from waypoint.orchestration import dags, external_dags
 start = time.process_time(), time.monotonic()
-counts = [len(d.tasks) for d in dags.ingestion_dags({here!r}).values()]
+found = {{**dags.ingestion_dags({here!r}), **external_dags.external_dags({here!r})}}
+counts = [len(d.tasks) for d in found.values()]
 for one in (dags.hourly_dag, dags.daily_dag, dags.publish_dag, dags.maintenance_dag):
     counts.append(len(one({here!r}).tasks))
 print(time.process_time() - start[0], time.monotonic() - start[1], len(counts), sum(counts))

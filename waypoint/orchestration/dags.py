@@ -47,6 +47,7 @@ from waypoint.orchestration.operators import (
 )
 from waypoint.orchestration.parts import Part, manifest_file
 from waypoint.orchestration.pools import WAREHOUSE_POOL
+from waypoint.orchestration.projects import project_at
 from waypoint.project import Project
 from waypoint.quality.running import CRITICAL
 from waypoint.warehouse import EMBEDDED
@@ -143,7 +144,7 @@ def maintenance_dag(here: str | Path) -> DAG:
 
 
 def _project(here: str | Path) -> Project:
-    return Project.find(Path(here).resolve().parent)
+    return project_at(Path(here).resolve().parent)
 
 
 def _dag(

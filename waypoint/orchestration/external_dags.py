@@ -26,6 +26,7 @@ from waypoint.orchestration.external_operators import (
     ValidateOperator,
 )
 from waypoint.orchestration.operators import tell_of_failure
+from waypoint.orchestration.projects import project_at
 from waypoint.project import Project
 
 _BEGINNING = datetime(2024, 1, 1)
@@ -37,7 +38,7 @@ def external_dags(here: str | Path) -> dict[str, DAG]:
     Raises:
         UnusableInput: the file as a whole cannot be read, or says not where to publish.
     """
-    project = Project.find(Path(here).resolve().parent)
+    project = project_at(Path(here).resolve().parent)
     external = read_external(project)
     dags = [_fetching(project, external, entry) for entry in external.entries]
     for broken in external.broken:

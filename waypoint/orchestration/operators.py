@@ -25,6 +25,7 @@ from waypoint.errors import Exit, WaypointError
 from waypoint.locking import PATIENCE_VARIABLE, sharing_state, writing_alone
 from waypoint.orchestration import alerting, freshness
 from waypoint.orchestration.manifest import read_manifest
+from waypoint.orchestration.projects import project_at
 from waypoint.project import TARGET_VARIABLE, Project
 from waypoint.warehouse import EMBEDDED
 
@@ -55,7 +56,7 @@ class WaypointOperator(BaseOperator):
 
     @property
     def project(self) -> Project:
-        return Project.find(Path(self.root))
+        return project_at(Path(self.root))
 
     def execute(self, context: Any) -> Any:
         """Do it; what a person has to mend first is not tried again."""
@@ -497,7 +498,7 @@ def _alert(task: WaypointOperator, context: Any, kind: str, rules: Sequence[str]
 
 async def tell_of_delay(root: str, dag: str, minutes: int, **settings: Any) -> None:
     """Airflow's callback where a run has not ended in the time that the promises leave it."""
-    project = Project.find(Path(root))
+    project = project_at(Path(root))
     tables = _tables_of_dag(project, dag)
     owners = {c.owner for c in project.contracts.tables if c.full_name in tables and c.owner}
     run = (settings.get("context") or {}).get("dag_run") or {}

@@ -13,3 +13,6 @@ import waypoint.lineage.graph
 import waypoint.orchestration.dags
 import waypoint.publishing
 import waypoint.status
+from waypoint.orchestration.projects import read_ahead
+
+read_ahead()
