@@ -73,7 +73,10 @@ class Desk:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"WAYPOINT_KAFKA": self.bootstrap}
+        # a loader that was killed is noticed as early as the broker allows
+        file = self.root / "client.properties"
+        file.write_text("session.timeout.ms=6000\nheartbeat.interval.ms=1000\n")
+        return {"WAYPOINT_KAFKA": self.bootstrap, "WAYPOINT_KAFKA_SETTINGS": str(file)}
 
     @property
     def area(self) -> LandingArea:
