@@ -26,6 +26,7 @@ COMMANDS = {
     "sandbox": "waypoint.cli.sandbox:sandbox",
     "fetch": "waypoint.cli.fetch:fetch",
     "gateway": "waypoint.cli.gateway:gateway",
+    "live": "waypoint.cli.live:live",
     "extract": "waypoint.cli.ingest:extract",
     "land": "waypoint.cli.ingest:land",
     "load": "waypoint.cli.ingest:load",
