@@ -6,8 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -101,7 +100,7 @@ def run(
                 console.print(f"metrics: http://127.0.0.1:{port}/metrics", markup=False)
                 summary = reading.run(until_caught_up, seconds)
     if as_json:
-        print_json(asdict(summary))
+        print_json(_document(summary))
     else:
         _print(summary)
     if any(totals.lost for totals in summary.topics):
@@ -140,6 +139,12 @@ def _stopping() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _document(summary: Summary) -> dict[str, Any]:
+    # asdict would make a counter of a counter's items
+    topics = [{**vars(totals), "drift": dict(totals.drift)} for totals in summary.topics]
+    return {**vars(summary), "topics": topics}
 
 
 def _print(summary: Summary) -> None:
