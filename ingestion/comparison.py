@@ -131,11 +131,12 @@ def land_changes(
     checked = validation(contract, query, types, document=document)
     newest = newest_versions(connection, contract, files, key, since)
     _settle(connection, contract, checked, newest, key, _rejected_before(area, contract, source))
-    erased = left_out(connection, contract, types, area)
+    erased = left_out(connection, contract, query, types, area)
     if erased is not None:
         connection.execute(
-            f"insert into settled_rows select {quoted(ROW)} from ({query}) where {erased}"
-            f" and {quoted(ROW)} not in (from settled_rows)"
+            f"insert into settled_rows select {quoted(ROW)}"
+            f" from ({erased.without(erased.condition)})"
+            f" where {quoted(ROW)} not in (from settled_rows)"
         )
     gone = 0
     notes: tuple[str, ...] = ()

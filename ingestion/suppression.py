@@ -12,11 +12,12 @@ import json
 import os
 import secrets
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
-from ingestion.belonging import DUCKDB, belongs, usable
+from ingestion.belonging import DUCKDB, belongs, readable, usable
 from ingestion.landing import LandingArea
 from waypoint.contracts.model import Contract
 from waypoint.contracts.person_keys import person_keys
@@ -92,13 +93,31 @@ def person_hash(area: LandingArea, kind: str, value: str) -> str:
     return id_hash(_key(area, make=True), kind, value)
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """Rows of which some belong to people who were erased.
+
+    `relation` is what was asked about with the columns `added`, over which `condition` is read.
+    """
+
+    relation: str
+    condition: str
+    added: tuple[str, ...]
+
+    def without(self, condition: str) -> str:
+        """A select of the rows for which `condition` holds, as they were."""
+        exclude = f" exclude ({', '.join(self.added)})" if self.added else ""
+        return f"select *{exclude} from {self.relation} where {condition}"
+
+
 def left_out(
     connection: duckdb.DuckDBPyConnection,
     contract: Contract,
+    query: str,
     columns: Collection[str],
     area: LandingArea,
-) -> str | None:
-    """A condition over rows with `columns`: whether they belong to somebody who was erased.
+) -> LeftOut | None:
+    """Which rows of a query with `columns` belong to somebody who was erased.
 
     None where nobody was, or where the contract has no keys of people. The ids' hashes are put
     into temporary tables of the connection.
@@ -114,7 +133,8 @@ def left_out(
         return None
     _fill(connection, hashes, _key(area, make=False))
     payload = _PAYLOAD if _PAYLOAD in columns else None
-    return belongs(keys, _root(area), _is_suppressed, DUCKDB, payload)
+    rows = readable(f"({query})", keys, DUCKDB, payload)
+    return LeftOut(rows.relation, belongs(rows, _root(area), _is_suppressed), rows.added)
 
 
 def _is_suppressed(kind: str, text: str) -> str:

@@ -54,7 +54,7 @@ def build(
     built = read_results(project, time.monotonic() - start)
     built = replace(built, remarks=_emit_lineage(project, built))
     partial = any(given.split("=")[0] in _SELECTING for given in arguments)
-    _remember(project, LastBuild(failures=len(built.failures), partial=partial))
+    remember(project, LastBuild(failures=len(built.failures), partial=partial))
     return built
 
 
@@ -94,5 +94,6 @@ def _marker(project: Project) -> Path:
     return project.state / "build.json"
 
 
-def _remember(project: Project, build: LastBuild) -> None:
+def remember(project: Project, build: LastBuild) -> None:
+    """Keep what is to be known of the last build."""
     _marker(project).write_text(json.dumps(asdict(build)) + "\n", encoding="utf-8")

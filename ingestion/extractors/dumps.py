@@ -215,7 +215,7 @@ def _marked(number: int, line: str, mark: str | None) -> pa.Table:
 def _messages(schema: pa.Schema) -> str:
     """A select that makes messages (see `ingestion.messages`) of the registered table `part`."""
     if "line" in schema.names:
-        return _messages_of_lines()
+        return messages_of_lines()
     items = ["number", "cast(null as varchar) as mark", "cast(null as varchar) as line"]
     for name in _ENVELOPE:
         given: Any = quoted(name) if name in schema.names else "null"
@@ -223,7 +223,8 @@ def _messages(schema: pa.Schema) -> str:
     return f"select {', '.join(items)}, 'value' as present from part"
 
 
-def _messages_of_lines() -> str:
+def messages_of_lines() -> str:
+    """A select that makes messages (see `ingestion.messages`) of lines registered as `part`."""
     kinds = ", ".join(f'"{name}": "VARCHAR"' for name in _ENVELOPE)
     kinds = text_literal(f"{{{kinds}}}")
     return f"""

@@ -1,0 +1,99 @@
+"""`waypoint privacy ...`: personal data in the sources, erasing people, and the key of tokens."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from waypoint.cli.invocation import invocation
+from waypoint.cli.output import answer, print_json, remarks
+
+if TYPE_CHECKING:
+    from waypoint.privacy.erasing import Receipt
+
+privacy = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Personal data: find it in the sources, erase people, change the key of tokens.",
+)
+
+
+@privacy.callback()
+def family() -> None:
+    """Personal data: find it in the sources, erase people, change the key of tokens."""
+
+
+@privacy.command()
+def erase(
+    context: typer.Context,
+    user: Annotated[
+        list[str],
+        typer.Option(help="The person's own id; give it several times for several.", metavar="ID"),
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be erased; change nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The receipt as JSON.")] = False,
+) -> None:
+    """Erase people from all that is kept, and keep them out from then on.
+
+    Landed files, dropped files, quarantine, archives, tables, snapshots, what is computed of them,
+    published copies, pages, logs, and tombstones for compacted topics. Their ids go on the
+    suppression list as keyed hashes, so no source, file or replay brings their rows back. A receipt
+    without personal data is kept. What was interrupted is finished by the same command.
+
+    \b
+    Examples:
+      waypoint privacy erase --user 4711 --dry-run
+      waypoint privacy erase --user 4711 --json
+
+    \b
+    Exit codes:
+      0 erased, or nothing of them was there; 1 something is left; 2 wrong usage;
+      3 the warehouse or the broker is away, run it again.
+    """
+    from contextlib import nullcontext
+
+    from waypoint.locking import changing_state
+    from waypoint.privacy.erasing import erase as run
+
+    shared = invocation(context)
+    project, console = shared.project, remarks(shared.quiet)
+    alone = nullcontext() if dry_run else changing_state(project, "waypoint privacy erase")
+    with alone:
+        receipt = run(project, user, dry_run, lambda step: console.print(step, markup=False))
+    if as_json:
+        print_json(asdict(receipt))
+    else:
+        _tell(receipt)
+
+
+def _tell(receipt: Receipt) -> None:
+    console, would = answer(), "would be " if receipt.dry_run else ""
+    ids = ", ".join(f"{count:,} {kind}" for kind, count in receipt.ids.items())
+    console.print(f"ids: {ids}; values that name nobody else: {receipt.values}", markup=False)
+    for file in (*receipt.files, *receipt.texts):
+        console.print(f"  {file.name}: {_taken(file.rows, file.values)}", markup=False)
+    for table in receipt.tables:
+        console.print(f"  {table.table}: {_taken(table.rows, table.values)}", markup=False)
+    for topic in receipt.topics:
+        if topic.tombstones is not None:
+            console.print(f"  {topic.topic}: {topic.tombstones} tombstones", markup=False)
+        elif topic.gone_by is not None:
+            console.print(f"  {topic.topic}: gone by {topic.gone_by:%Y-%m-%d}", markup=False)
+    for remark in receipt.remarks:
+        console.print(remark, markup=False)
+    if not receipt.found:
+        console.print(f"nothing {would}erased: there is nothing of them")
+    elif receipt.dry_run:
+        console.print("nothing was changed")
+    if receipt.path:
+        console.print(f"receipt: {receipt.path}", markup=False)
+
+
+def _taken(rows: int, values: int) -> str:
+    said = [f"{rows:,} rows"] if rows else []
+    said += [f"values in {values:,} places"] if values else []
+    return ", ".join(said)
