@@ -224,7 +224,10 @@ def _require(project: Project) -> None:
 def _is_ours_alone(name: str) -> bool:
     """Whether a variable of the environment must not override: it would point elsewhere."""
     return name in ("AIRFLOW_HOME", STATE_VARIABLE, TARGET_VARIABLE) or name.endswith(
-        ("__PORT", "__EXECUTION_API_SERVER_URL", "__BASE_URL", "__DAGS_ARE_PAUSED_AT_CREATION")
+        (
+            *("__PORT", "__EXECUTION_API_SERVER_URL", "__BASE_URL"),
+            *("__DAGS_FOLDER", "__DAGS_ARE_PAUSED_AT_CREATION"),
+        )
     )
 
 
