@@ -28,14 +28,14 @@
     their time; a place in a log counts as no earlier than those before it in the same log.
 
     Values that the log did not hold (see `unavailable_value`) are what they were before: under the
-    row's key, or under the key that it had before the change.
+    row's key, or under the keys that it had before.
 
     In an incremental run, of the rows that the CTE `touched` names; and where the last change of one
     of them is an old one, which this model has already, it is left out, unless `also_old`. The values
     are JSON, wide and dear to read, so who is last is settled without them. -#}
 {% macro newest_changes(table_name, also_old=false) -%}
     {%- set later_first = "log_position desc, kafka_partition desc, kafka_offset desc" -%}
-    with settled as (
+    with recursive settled as (
         select
             record_key,
             operation,
@@ -134,9 +134,6 @@
     partly_told as (
         select
             record_key,
-            record_key as former_key,
-            operation,
-            log_name,
             log_position,
             after_values
         from described
@@ -146,19 +143,39 @@
     -- a new key comes as the old one's deletion and an insert, at one place in the log
     renamed as (
         select
-            partly_told.record_key,
+            inserted.record_key,
             deleted.record_key as former_key,
-            partly_told.operation,
-            partly_told.log_name,
-            partly_told.log_position,
-            partly_told.after_values
-        from partly_told
+            inserted.log_position
+        from {{ ref('stg_cdc_changes') }} as inserted
         inner join {{ ref('stg_cdc_changes') }} as deleted
-            on partly_told.log_name = deleted.log_name
-            and partly_told.log_position = deleted.log_position
-        where deleted.table_name = '{{ table_name }}'
+            on inserted.log_name = deleted.log_name
+            and inserted.log_position = deleted.log_position
+        where inserted.table_name = '{{ table_name }}'
+            and inserted.operation = 'INSERT'
+            and inserted.told = 'some'
+            and deleted.table_name = '{{ table_name }}'
             and deleted.operation = 'DELETE'
-            and partly_told.operation = 'INSERT'
+    ),
+
+    -- the keys that a row had, and before which place in the log
+    searched (record_key, former_key, before_position) as (
+        select
+            record_key,
+            record_key as former_key,
+            -- the place itself included
+            log_position || '~' as before_position
+        from partly_told
+
+        union all
+
+        select
+            searched.record_key,
+            renamed.former_key,
+            renamed.log_position as before_position
+        from searched
+        inner join renamed
+            on searched.former_key = renamed.record_key
+            and renamed.log_position < searched.before_position
     ),
 
     formerly as (
@@ -169,12 +186,12 @@
             former.log_position,
             former.kafka_partition,
             former.kafka_offset
-        from (select * from partly_told union all select * from renamed) as searched
+        from searched
         inner join {{ ref('stg_cdc_changes') }} as former
             on searched.former_key = former.record_key
         where former.table_name = '{{ table_name }}'
             and former.operation in ('SNAPSHOT', 'INSERT', 'UPDATE')
-            and coalesce(former.log_position, '') <= searched.log_position
+            and coalesce(former.log_position, '') < searched.before_position
     ),
 
     last_told as (

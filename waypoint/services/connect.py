@@ -338,15 +338,11 @@ def plugins() -> Path:
     return kept
 
 
-def record(project_state: Path) -> Path:
-    """The file in which the local services say where their worker is."""
-    return project_state / "services" / "connect.json"
-
-
 def local_worker(project_state: Path) -> dict[str, Any] | None:
     """What the local services say of their worker (`url`, `secrets`); None: none was started."""
     try:
-        found = json.loads(record(project_state).read_text(encoding="utf-8"))
+        record = project_state / "services" / "connect.json"
+        found = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and "url" in found else None

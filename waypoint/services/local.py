@@ -106,6 +106,7 @@ class Place:
 #: In the order in which they start; a service may use those before it.
 SERVICES = {
     "kafka": "waypoint.services.local_kafka:service",
+    "connect": "waypoint.services.local_connect:service",
     "postgres": "waypoint.services.local_postgres:service",
     "redis": "waypoint.services.local_redis:service",
     "registry": "waypoint.services.local_registry:service",
