@@ -80,14 +80,23 @@ def topics_place(project: Project, external: External) -> TopicsPlace:
     Raises:
         UnusableInput: the settings of the broker cannot be read, or there is neither.
     """
-    from ingestion.stream.connection import kafka_settings
-
-    environment = {} if is_simulated(project) else os.environ
     try:
-        broker = kafka_settings(project, environment)
+        broker = broker_settings(project)
     except Unavailable:
         return TopicsPlace(topics_folder(project, external))
     return TopicsPlace(project.state / "external" / "topics", broker)
+
+
+def broker_settings(project: Project) -> dict[str, str]:
+    """The settings of a client of the broker; where the state is simulated, of its own local one.
+
+    Raises:
+        Unavailable: there is no broker.
+        UnusableInput: the settings cannot be read.
+    """
+    from ingestion.stream.connection import kafka_settings
+
+    return kafka_settings(project, {} if is_simulated(project) else os.environ)
 
 
 def topics_folder(project: Project, external: External) -> Path:

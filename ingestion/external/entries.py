@@ -25,7 +25,13 @@
       data: {warmth: {path: t, as: number, plus: -273.15}}     # rules: see `mapping`
       required: [warmth]
 
-An entry that cannot be understood stops no other.
+An entry that cannot be understood stops no other. The key `poll` is for `waypoint poll`, which asks
+again and again; what stands below its `sources` is written as above, and `data` is the message:
+
+    poll:
+      topic: quotes
+      every: 30 s
+      sources: {exchange: {url: ..., id: ..., time: ..., data: ...}}
 """
 
 from __future__ import annotations
@@ -55,6 +61,7 @@ STYLES = ("none", "page", "offset", "cursor", "link")
 HOLE = re.compile(r"\{(?P<what>each\.\w+|now|since)(?::(?P<form>[^{}]*))?\}")
 
 _PUBLISH = "publish"
+_POLL = "poll"
 _KEYS = frozenset(
     (
         *("schedule", "url", "parameters", "each", "window", "headers", "auth", "paging"),
@@ -133,6 +140,15 @@ class Publishing:
 
 
 @dataclass(frozen=True)
+class Polling:
+    """What `waypoint poll` asks for, how often, and to which topic it goes."""
+
+    topic: str
+    every: timedelta
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
 class External:
     """What the file says. Without the file, nothing is to be fetched."""
 
@@ -173,6 +189,8 @@ def read_external(project: Project, environment: Mapping[str, str] | None = None
         if name == _PUBLISH:
             publishing = _publishing(path, line, found)
             continue
+        if name == _POLL:
+            continue
         try:
             if isinstance(found, str):
                 raise _Wrong("", found)
@@ -186,6 +204,44 @@ def read_external(project: Project, environment: Mapping[str, str] | None = None
             hint="publish: {topic: ..., into: <source of kind dumps>, message: {...}}",
         )
     return External(path, publishing, tuple(entries), tuple(broken))
+
+
+def read_polling(project: Project, environment: Mapping[str, str] | None = None) -> Polling:
+    """What `poll` in `ingestion/external.yml` declares.
+
+    Raises:
+        UnusableInput: there is no such key, or it cannot be understood.
+    """
+    path = external_file(project)
+    values = os.environ if environment is None else environment
+    documents = _documents(path) if path.is_file() else iter(())
+    for name, line, found in documents:
+        if name != _POLL:
+            continue
+        where = f"{path}, line {line}: {_POLL}"
+        if not isinstance(found, Mapping):
+            raise UnusableInput(f"{where}: {found!r} is no mapping")
+        wrong = set(found) ^ {"topic", "every", "sources"}
+        if wrong or not isinstance(found.get("sources"), Mapping):
+            raise UnusableInput(
+                f"{where}: has not just topic, every and sources",
+                hint=f"{', '.join(sorted(wrong)) or 'sources'} is not right",
+            )
+        entries = []
+        try:
+            every = _duration("every", found["every"])
+            for source, written in found["sources"].items():
+                at = found["sources"].line_of(source)
+                try:
+                    entries.append(_entry(path, project.root, str(source), at, written, values))
+                except _Wrong as error:
+                    raise UnusableInput(f"{path}, line {at}: {source}: {error}") from None
+        except _Wrong as error:
+            raise UnusableInput(f"{where}: {error}") from None
+        return Polling(str(found["topic"]), every, tuple(entries))
+    raise UnusableInput(
+        f"{path} declares nothing to be polled", hint="poll: {topic: ..., every: ..., sources: ...}"
+    )
 
 
 def _documents(path: Path) -> Iterator[tuple[str, int, Any]]:

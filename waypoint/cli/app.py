@@ -27,6 +27,7 @@ COMMANDS = {
     "fetch": "waypoint.cli.fetch:fetch",
     "gateway": "waypoint.cli.gateway:gateway",
     "live": "waypoint.cli.live:live",
+    "poll": "waypoint.cli.poll:poll",
     "extract": "waypoint.cli.ingest:extract",
     "land": "waypoint.cli.ingest:land",
     "load": "waypoint.cli.ingest:load",

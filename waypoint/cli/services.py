@@ -29,6 +29,10 @@ _AS_JSON = Annotated[bool, typer.Option("--json", help="What runs where as JSON.
 @services.command()
 def up(
     context: typer.Context,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Only these, e.g. kafka postgres; else all but those on request."),
+    ] = None,
     brokers: Annotated[
         int | None,
         typer.Option(min=1, max=9, help="How many brokers Kafka has; as it was, else 1."),
@@ -49,13 +53,16 @@ def up(
     Examples:
       waypoint services up
       waypoint services up --brokers 3 --registry
+      waypoint services up kafka
     """
     from waypoint.services.local import Wanted, bring_up
 
     shared = invocation(context)
     remarks(shared.quiet).print("starting the servers; the first time their files are fetched")
     asked = [name for name, wanted in (("redis", redis), ("registry", registry)) if wanted]
-    _show(bring_up(shared.project, asked, Wanted(brokers=brokers)), as_json)
+    sizes = Wanted(brokers=brokers)
+    found = bring_up(shared.project, [*(names or ()), *asked], sizes, only=bool(names))
+    _show(found, as_json)
 
 
 @services.command()

@@ -129,9 +129,14 @@ def service(name: str) -> Service:
 
 
 def bring_up(
-    project: Project, names: Sequence[str] = (), wanted: Wanted | None = None
+    project: Project,
+    names: Sequence[str] = (),
+    wanted: Wanted | None = None,
+    only: bool = False,
 ) -> list[Status]:
-    """Start the services that always run and those called `names`; what runs is left alone.
+    """Start the services that always run, unless `only`, and those called `names`.
+
+    What runs already is left alone.
 
     Raises:
         Unavailable: one did not start; those before it run.
@@ -141,7 +146,7 @@ def bring_up(
         service(name)
     with _alone(project):
         for name in SERVICES:
-            if name in names or not service(name).on_request:
+            if name in names or not (only or service(name).on_request):
                 service(name).up(Place(project, name), wanted or Wanted())
     return statuses(project)
 
