@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,6 +14,8 @@ from waypoint.cli.output import answer, print_json, remarks
 from waypoint.errors import Exit, UnusableInput
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from waypoint.live.running import Report
     from waypoint.live.watching import Watch
 
@@ -26,8 +27,11 @@ def live(
         float, typer.Option(help="Messages a second, of all topics together.", min=1)
     ] = 200,
     seed: Annotated[
-        int | None, typer.Option(help=r"What chance comes from. \[default: another each time]")
+        int | None, typer.Option(help=r"What chance comes from. \[default: 1, or the last run's]")
     ] = None,
+    capture: Annotated[
+        bool, typer.Option(help="Capture a database's changes beside it, by Debezium.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="The count as JSON.")] = False,
 ) -> None:
     """Send the scenario's messages through the gateway and Kafka into the tables, and count.
@@ -50,7 +54,7 @@ def live(
       1  it is not: something is lost, or twice
     """
     try:
-        from waypoint.live.running import Viewer, run_live
+        from waypoint.live.running import Viewer, Wanted, run_live
     except ImportError as error:
         raise UnusableInput(
             f"the stream's packages are not installed: {error.name} is missing",
@@ -59,11 +63,11 @@ def live(
 
     shared = invocation(context)
     console = remarks(shared.quiet)
-    chance = random.randrange(2**31) if seed is None else seed
     with ExitStack() as stack:
-        show = _shown(stack, shared.quiet)
+        show = _shown(stack, console)
         viewer = Viewer(say=lambda words: console.print(words, markup=False), show=show)
-        report = run_live(shared.project, seconds, rate, chance, viewer)
+        wanted = Wanted(seconds, rate, seed, capture)
+        report = run_live(shared.project, wanted, viewer)
     if as_json:
         print_json(report.document())
     else:
@@ -72,12 +76,11 @@ def live(
         raise typer.Exit(Exit.FOUND_FAILURES)
 
 
-def _shown(stack: ExitStack, quiet: bool) -> Callable[[Watch, str], None]:
+def _shown(stack: ExitStack, console: Console) -> Callable[[Watch, str], None]:
     """Draws the table, a few times a second, where somebody watches."""
     from rich.live import Live
 
-    console = remarks(quiet)
-    if quiet or not console.is_terminal:
+    if console.quiet or not console.is_terminal:
         return lambda _watch, _title: None
     display: list[Live] = []
     drawn = 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -12,8 +13,10 @@ from typing import Any
 from ingestion.gateway.endpoints import Endpoint, read_endpoints
 from waypoint.connecting import refuse_to_simulate
 from waypoint.errors import UnusableInput
-from waypoint.live.counting import Count, ends, in_tables
-from waypoint.live.playing import Message, playing, topics_played
+from waypoint.live.capturing import Capture, capturing
+from waypoint.live.counting import Count, Ends, ends, in_tables
+from waypoint.live.memory import Memory
+from waypoint.live.playing import Message, Play, playing, topics_played
 from waypoint.live.sending import Sources
 from waypoint.live.watching import Watch
 from waypoint.live.world import Child, World, running_world
@@ -28,11 +31,12 @@ _CATCH_UP_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Report:
-    """What a live run came to. `seconds` is for how long it sent."""
+    """What a live run came to. `seconds` is for how long it sent; `captured` are the topics that
+    a database's changes came to, counted by reading them."""
 
     topics: tuple[Count, ...]
     seconds: float
-    captured: bool = False
+    captured: tuple[str, ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -43,6 +47,7 @@ class Report:
             "topics": [count.document() for count in self.topics],
             "seconds": round(self.seconds, 1),
             "exact": self.exact,
+            "captured": list(self.captured),
         }
 
 
@@ -54,13 +59,17 @@ class Viewer:
     show: Callable[[Watch, str], None] = lambda _watch, _title: None
 
 
-def run_live(
-    project: Project,
-    seconds: float,
-    rate: float,
-    seed: int,
-    viewer: Viewer,
-) -> Report:
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for: for how long, how many messages a second, of which world."""
+
+    seconds: float
+    rate: float = RATE
+    seed: int | None = None
+    capture: bool = True
+
+
+def run_live(project: Project, wanted: Wanted, viewer: Viewer) -> Report:
     """Send the scenario's messages for some seconds, and see all of them into the tables.
 
     Raises:
@@ -78,107 +87,119 @@ def run_live(
         raise UnusableInput("the scenario plays no topic")
     endpoints = [one for one in read_endpoints(project) if one.topic.name in topics]
     viewer.say("starting Kafka; the first time its files are fetched")
-    with (
-        running_world(project) as world,
-        playing(project, seed, frozenset(topics)) as messages,
-    ):
-        return _run(world, topics, endpoints, messages, seconds, rate, viewer)
+    with ExitStack() as stack:
+        world = stack.enter_context(running_world(project))
+        memory = Memory.of(world.project, wanted.seed)
+        capture = None
+        if wanted.capture and world.own:
+            viewer.say("starting PostgreSQL and Kafka Connect, to capture its changes")
+            capture = stack.enter_context(capturing(world.project, world.connection))
+        played = frozenset(topics) - frozenset(capture.topics if capture else ())
+        began_at = ends(world.connection, topics)
+        if any(end for partitions in began_at.values() for end in partitions.values()):
+            viewer.say("landing what was in the topics before")
+            world.catch_up(*topics)
+        play = Play(memory, played, capture.dsn if capture else None)
+        messages = stack.enter_context(playing(world.project, play))
+        run = _Run(world, memory, topics, began_at, capture, viewer)
+        return run.through(endpoints, messages, wanted)
 
 
-def _run(
-    world: World,
-    topics: list[str],
-    endpoints: list[Endpoint],
-    messages: Iterator[Message],
-    seconds: float,
-    rate: float,
-    viewer: Viewer,
-) -> Report:
-    began_at = ends(world.connection, topics)
-    if any(end for partitions in began_at.values() for end in partitions.values()):
-        viewer.say("landing what was in the topics before")
-        world.catch_up(*topics)
-    viewer.say("starting the gateway and the loader")
-    gateway, url = world.gateway()
-    loader, address = world.loader(*topics)
-    sources = Sources(world.connection, url, endpoints)
-    watch = Watch(tuple(topics), sources, address)
-    children = (gateway, loader)
-    took = _send(sources, messages, seconds, rate, watch, children, viewer)
-    sources.finish()
-    told = _end(world, gateway, loader, watch, topics, viewer)
-    viewer.say("loading what has landed, and counting")
-    world.load()
-    counts = []
-    for topic in topics:
-        there = in_tables(world.project, topic, began_at[topic])
-        counts.append(
-            Count(
-                topic=topic,
-                produced=sources.produced[topic],
-                landed=there.landed,
-                dead_letters=there.dead_letters,
-                duplicates=told[topic, "duplicates"],
-                late=told[topic, "late"],
-                refused=sources.refused[topic],
-                twice=there.twice,
-            )
+@dataclass(frozen=True)
+class _Run:
+    """A live run whose servers run. `began_at` are the ends of the partitions before it."""
+
+    world: World
+    memory: Memory
+    topics: list[str]
+    began_at: Ends
+    capture: Capture | None
+    viewer: Viewer
+
+    def through(
+        self, endpoints: list[Endpoint], messages: Iterator[Message], wanted: Wanted
+    ) -> Report:
+        """Send, end, count."""
+        self.viewer.say("starting the gateway and the loader")
+        gateway, url = self.world.gateway()
+        loader, address = self.world.loader(*self.topics)
+        sources = Sources(self.world.connection, url, endpoints)
+        watch = Watch(tuple(self.topics), sources, address)
+        try:
+            took = self._send(sources, messages, wanted, watch, (gateway, loader))
+            sources.finish()
+        finally:
+            if sources.until is not None:
+                self.memory.played(self.world.project, sources.until)
+        if self.capture is not None:
+            self.viewer.say("waiting for the last changes of the database")
+            self.capture.stop()
+            for topic in self.capture.topics:
+                sources.produced[topic] = self.capture.count(topic, self.began_at[topic])
+        told = self._end(gateway, loader, watch)
+        self.viewer.say("loading what has landed, and counting")
+        self.world.load()
+        return Report(
+            tuple(self._count(topic, sources, told) for topic in self.topics),
+            took,
+            self.capture.topics if self.capture else (),
         )
-    return Report(tuple(counts), took)
 
+    def _count(self, topic: str, sources: Sources, told: Counter[tuple[str, str]]) -> Count:
+        there = in_tables(self.world.project, topic, self.began_at[topic])
+        return Count(
+            topic=topic,
+            produced=sources.produced[topic],
+            landed=there.landed,
+            dead_letters=there.dead_letters,
+            duplicates=told[topic, "duplicates"],
+            late=told[topic, "late"],
+            refused=sources.refused[topic],
+            twice=there.twice,
+        )
 
-def _send(
-    sources: Sources,
-    messages: Iterator[Message],
-    seconds: float,
-    rate: float,
-    watch: Watch,
-    children: tuple[Child, ...],
-    viewer: Viewer,
-) -> float:
-    """Send at the rate; for how long it went on, in seconds."""
-    began = time.monotonic()
-    sent = 0
-    while (passed := time.monotonic() - began) < seconds:
-        due = int(rate * passed) - sent
-        if due > 0:
+    def _send(
+        self,
+        sources: Sources,
+        messages: Iterator[Message],
+        wanted: Wanted,
+        watch: Watch,
+        children: tuple[Child, ...],
+    ) -> float:
+        """Send at the rate; for how long it went on, in seconds."""
+        began, sent, most = time.monotonic(), 0, int(wanted.rate) + 1
+        while (passed := time.monotonic() - began) < wanted.seconds:
             # after a pause no more at once than a second's worth
-            sent += min(due, int(rate) + 1)
-            sources.send(islice(messages, min(due, int(rate) + 1)))
-        for child in children:
-            if not child.is_running():
-                raise child.failed("has ended")
-        viewer.show(watch, f"live: {passed:.0f} of {seconds:.0f} s")
-        time.sleep(max(0.0, _TICK - (time.monotonic() - began - passed)))
-    return time.monotonic() - began
+            due = min(int(wanted.rate * passed) - sent, most)
+            if due > 0:
+                sent += due
+                sources.send(islice(messages, due))
+            for child in children:
+                if not child.is_running():
+                    raise child.failed("has ended")
+            self.viewer.show(watch, f"live: {passed:.0f} of {wanted.seconds:.0f} s")
+            time.sleep(max(0.0, _TICK - (time.monotonic() - began - passed)))
+        return time.monotonic() - began
 
-
-def _end(
-    world: World,
-    gateway: Child,
-    loader: Child,
-    watch: Watch,
-    topics: list[str],
-    viewer: Viewer,
-) -> Counter[tuple[str, str]]:
-    """End the processes when all is committed; what the loaders told, by topic and count."""
-    gateway.stop()
-    deadline = time.monotonic() + _CATCH_UP_SECONDS
-    while time.monotonic() < deadline and loader.is_running():
-        viewer.show(watch, "live: the last ones are landing")
-        if all(
-            one.landed + one.dead_letters + one.duplicates >= one.produced
-            for one in watch.look().values()
-        ):
-            break
-        time.sleep(_TICK)
-    loader.stop()
-    summaries = [loader.ended()]
-    # whatever it had not read
-    summaries.append(world.catch_up(*topics))
-    told: Counter[tuple[str, str]] = Counter()
-    for summary in summaries:
-        for totals in summary["topics"]:
-            for what in ("duplicates", "late"):
-                told[totals["topic"], what] += totals[what]
-    return told
+    def _end(self, gateway: Child, loader: Child, watch: Watch) -> Counter[tuple[str, str]]:
+        """End the processes when all is committed; what the loaders told, by topic and count."""
+        gateway.stop()
+        deadline = time.monotonic() + _CATCH_UP_SECONDS
+        while time.monotonic() < deadline and loader.is_running():
+            self.viewer.show(watch, "live: the last ones are landing")
+            if all(
+                one.landed + one.dead_letters + one.duplicates >= one.produced
+                for one in watch.look().values()
+            ):
+                break
+            time.sleep(_TICK)
+        loader.stop()
+        summaries = [loader.ended()]
+        # whatever it had not read
+        summaries.append(self.world.catch_up(*self.topics))
+        told: Counter[tuple[str, str]] = Counter()
+        for summary in summaries:
+            for totals in summary["topics"]:
+                for what in ("duplicates", "late"):
+                    told[totals["topic"], what] += totals[what]
+        return told

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -36,13 +37,15 @@ _SETTINGS = {
 
 
 class Sources:
-    """All that sends. `produced` counts delivery reports by topic, `refused` answers with 4xx."""
+    """All that sends. `produced` counts delivery reports by topic, `refused` answers with 4xx;
+    `until` is the time of the last message."""
 
     def __init__(
         self, connection: Mapping[str, str], url: str, endpoints: Sequence[Endpoint]
     ) -> None:
         self.produced: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
+        self.until: datetime | None = None
         self._failed: list[str] = []
         self._lock = threading.Lock()
         self._producer = Producer({**connection, **_SETTINGS})
@@ -61,6 +64,7 @@ class Sources:
         """
         through: dict[str, list[Message]] = {}
         for message in messages:
+            self.until = message.at
             if message.topic in self._doors and message.value is not None:
                 through.setdefault(message.topic, []).append(message)
             else:

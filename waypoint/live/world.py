@@ -106,12 +106,14 @@ def _collect(stream: Any, lines: list[str] | deque[str]) -> None:
 
 @dataclass
 class World:
-    """The servers and processes of a live run. `connection` holds a client's settings."""
+    """The servers and processes of a live run. `connection` holds a client's settings, `own` says
+    that the broker is there for this run alone."""
 
     project: Project
     connection: Mapping[str, str]
     environment: Mapping[str, str]
     stack: ExitStack
+    own: bool
 
     def start(self, *command: str) -> Child:
         """Start a command; it is killed at the latest when this process ends."""
@@ -172,14 +174,16 @@ def running_world(project: Project) -> Iterator[World]:
     live = replace(project, state=project.state / NAME)
     live.state.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
+        own = False
         try:
             connection = kafka_settings(project)
         except Unavailable:
+            own = True
             kafka = stack.enter_context(running_kafka(live.state / "services" / "kafka"))
             connection = {"bootstrap.servers": kafka.bootstrap}
         topics = Topics(connection, live.contracts, Kept.of(live), registry_of(live))
         topics.apply(topics.plan())
-        yield World(live, connection, _environment(live, connection), stack)
+        yield World(live, connection, _environment(live, connection), stack, own)
 
 
 def _environment(live: Project, connection: Mapping[str, str]) -> dict[str, str]:
