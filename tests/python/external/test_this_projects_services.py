@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from external.conftest import REPOSITORY
@@ -15,7 +16,7 @@ from ingestion.external.running import Target, make
 from waypoint.clock import parse_time
 from waypoint.project import Project
 from waypoint.simulator.sandbox import sandbox_running
-from waypoint.simulator.sandbox.faults import faults_of
+from waypoint.simulator.sandbox.faults import Fault, faults_of
 
 AS_OF = parse_time("2026-03-02T12:00:00", "test")
 EXTERNAL = read_external(Project(REPOSITORY, REPOSITORY / "var"))
@@ -139,6 +140,41 @@ def test_faults_that_are_asked_for_by_name_are_survived(project, target):
     assert came.failed == ()
     assert len(judged.messages) == 20
     assert len(running.requests) > 20
+
+
+#: One after the other, each on its own request; then the services are well.
+ONE_OF_EACH = (
+    Fault(429, retry_after="0"),
+    Fault(503),
+    Fault(stall=1.0, silent=True),
+    Fault(garbage=True),
+    Fault(cut=True),
+    Fault(partial=True),
+)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_source_gets_over_every_fault(name, project, sandbox, target):
+    entry = entry_of(name)
+    patience = replace(entry.patience, attempts=8, timeout=0.8, first_wait=0.01, longest_wait=0.05)
+    patient = replace(entry, patience=patience, parallel=2)
+    requests = plan(patient, AS_OF)[:2]
+    well = fetch(patient, requests, AS_OF, key=KEY, sandbox=sandbox.url)
+    to_come = list(ONE_OF_EACH)
+
+    def faults(_number, _path):
+        return to_come.pop(0) if to_come else None
+
+    with sandbox_running(project, as_of=AS_OF, faults=faults) as running:
+        came = fetch(patient, requests, AS_OF, key=KEY, sandbox=running.url)
+
+    assert to_come == []
+    assert came.failed == ()
+    assert len(running.requests) == len(well.answers) + len(ONE_OF_EACH)
+    made, judged = make(patient, target, requests, came)
+    sound, _ = make(patient, target, requests, well)
+    assert sorted(made.messages) == sorted(sound.messages)
+    assert judged.rejected == ()
 
 
 def test_a_service_that_the_sandbox_does_not_know_is_named(sandbox):
