@@ -6,7 +6,7 @@ pass; only those that are rejected are looked at a second time, for the words to
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
 from dataclasses import dataclass
 
 import duckdb
@@ -40,7 +40,17 @@ _PAYLOAD = "_payload"
 _CHUNK = 10_240
 #: Of how many messages of a batch the fields are compared with the contract's.
 _LOOKED_AT = 2_000
+#: How often, in seconds, that is done while there are no others.
+_DRIFT_SECONDS = 1.0
 _GOOD, _IDENTITY, _ERASED = "_good", "_identity", "_erased"
+#: Columns that the engine need not copy, and the messages' columns that they are.
+_AS_THEY_CAME = {
+    "_partition": "partition",
+    "_offset": "offset",
+    "_kafka_timestamp": "",
+    "_key": "key",
+    "_payload": "value",
+}
 #: What the sink or the load adds, or what is known only after the check.
 _ADDED = (SOURCE, BATCH, LOADED_AT, LATE)
 _OF_THE_SINK = ("source", "batch", LOADED_AT)
@@ -57,8 +67,8 @@ class Checked:
         rejects: the rows for the quarantine, without what the sink adds.
         rejected: the places, among the messages, of the rejected ones.
         erased: how many were left out, being about people who were erased.
-        drift: how many messages had a field that the contract does not know, by field; of large
-            batches only a part is looked at.
+        drift: how many messages had a field that the contract does not know, by field. While
+            there are none, a batch each second is looked at, and of large ones only a part.
     """
 
     rows: pa.Table
@@ -80,6 +90,7 @@ class Checker:
         self._connection = connection
         self._area = area
         self._columns = [c.name for c in topic.contract.columns if c.name not in _ADDED]
+        self._drift_seen, self._drift_at = False, 0.0
         self._stamp = suppression.stamp(area)
         self._prepare()
 
@@ -109,20 +120,27 @@ class Checker:
             erased = int(pc.sum(theirs).as_py() or 0)
             good, bad = pc.and_not(good, theirs), pc.and_not(bad, theirs)
         identities = judged.column(_IDENTITY) if self.topic.identity else None
-        rows = judged.select(self._columns)
-        readable = messages
+        rows, readable = judged, messages
         if not pc.all(good).as_py():
-            rows, readable = rows.filter(good), messages.filter(good)
+            rows, readable = judged.filter(good), messages.filter(good)
             identities = identities.filter(good) if identities is not None else None
         rejected = pc.indices_nonzero(bad).cast(pa.int64())
         return Checked(
-            rows,
+            self._with_places(rows, readable),
             identities,
             self._rejects(messages.take(rejected), prepared) if len(rejected) else self._no_rejects,
             rejected,
             erased,
             self._drift(readable),
         )
+
+    def _with_places(self, rows: pa.Table, messages: pa.Table) -> pa.Table:
+        """The contract's columns: what the check has typed, and what came with the messages."""
+        moments = messages.column("timestamp").cast(pa.timestamp("ms")).cast(pa.timestamp("us"))
+        given = {
+            name: messages.column(theirs) for name, theirs in _AS_THEY_CAME.items() if theirs
+        } | {"_kafka_timestamp": moments}
+        return pa.table({n: given[n] if n in given else rows.column(n) for n in self._columns})
 
     def _prepared(self, guarded: bool) -> _Prepared:
         query = (
@@ -148,9 +166,9 @@ class Checker:
             # metadata of other kinds of sources
             else f"cast(null as {c.physical_type}) as {quoted(c.name)}"
             for c in self.topic.contract.columns
-            if c.name in self._columns
+            if c.name in self._columns and c.name not in _AS_THEY_CAME
         )
-        found = f"select {columns}, {checked.good} as {_GOOD}"
+        found = f"select {columns}{', ' if columns else ''}{checked.good} as {_GOOD}"
         if erased is not None:
             found += f", {_ERASED}"
         if self.topic.identity:
@@ -175,15 +193,21 @@ class Checker:
         return found.select([n for n in TABLES[QUARANTINE] if n not in _OF_THE_SINK])
 
     def _drift(self, messages: pa.Table) -> dict[str, int]:
+        now = time.monotonic()
+        if not self._drift_seen and now - self._drift_at < _DRIFT_SECONDS:
+            return {}
+        self._drift_at = now
         count = messages.num_rows
         if count > _LOOKED_AT:
             step = count // _LOOKED_AT
             messages = messages.take(pa.array(range(0, count, step), pa.int64()))
         self._connection.register("messages", messages)
         readable = f"case when {starts_an_object('value')} then value end"
-        return unknown_fields(
+        found = unknown_fields(
             self._connection, f"select {readable} as payload from messages", self.topic
         )
+        self._drift_seen = bool(found)
+        return found
 
 
 @dataclass(frozen=True)
@@ -196,11 +220,4 @@ class _Prepared:
 
 
 def _chunked(messages: pa.Table) -> pa.Table:
-    if messages.num_rows <= _CHUNK:
-        return messages
-    return pa.Table.from_batches(_pieces(messages.combine_chunks()), messages.schema)
-
-
-def _pieces(messages: pa.Table) -> Iterable[pa.RecordBatch]:
-    for start in range(0, messages.num_rows, _CHUNK):
-        yield from messages.slice(start, _CHUNK).to_batches()
+    return pa.Table.from_batches(messages.to_batches(max_chunksize=_CHUNK), messages.schema)

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message, TopicPartition
 
 #: Messages that are fetched ahead, and their bytes (KiB): what a pause of the sink may cost.
-_AHEAD, _AHEAD_KIB = "200000", "98304"
+_AHEAD, _AHEAD_KIB = "100000", "65536"
 _OBJECT = b"{"
 #: After so many seconds of silence the group takes a member for dead.
 _SESSION_SECONDS = 10
 
 #: What a consumer is set to, unless the client's settings say otherwise.
-_SETTINGS = {
+SETTINGS = {
     "partition.assignment.strategy": "cooperative-sticky",
     "session.timeout.ms": str(_SESSION_SECONDS * 1000),
     "queued.min.messages": _AHEAD,
@@ -105,7 +105,7 @@ class Group:
         self.ever_assigned = False
         self.consumer = Consumer(
             {
-                **_SETTINGS,
+                **SETTINGS,
                 **settings,
                 **_FIXED,
                 "group.id": group,
@@ -136,7 +136,8 @@ class Group:
         self._raise()
         if not messages:
             return []
-        sound = [message for message in messages if message.error() is None]
+        error_of = type(messages[0]).error
+        sound = [message for message in messages if error_of(message) is None]
         if len(sound) != len(messages):
             for message in messages:
                 self._look_at(message)
@@ -220,15 +221,16 @@ def as_tables(topic: str, messages: list[Message], schemas: SchemaSource, since:
     Raises:
         Unavailable: the registry does not answer, which a value needs to be read.
     """
-    partitions = np.array([message.partition() for message in messages], dtype=np.int32)
-    offsets = np.array([message.offset() for message in messages], dtype=np.int64)
-    values, marks, originals = _texts([message.value() for message in messages], schemas)
-    keys = _escaped([message.key() for message in messages])
+    kind = type(messages[0])  # its methods, called by map, make no bound method for each message
+    partitions = np.array(list(map(kind.partition, messages)), dtype=np.int32)
+    offsets = np.array(list(map(kind.offset, messages)), dtype=np.int64)
+    values, marks, originals = _texts(list(map(kind.value, messages)), schemas)
+    keys = _escaped(list(map(kind.key, messages)))
     table = pa.table(
         [
             partitions,
             offsets,
-            [message.timestamp()[1] for message in messages],
+            [moment for _, moment in map(kind.timestamp, messages)],
             keys,
             values,
             marks,
@@ -314,9 +316,14 @@ def _escaped(values: list[bytes | None]) -> pa.Array:
 
 
 def _by_topic(messages: list[Message]) -> dict[str, list[Message]]:
+    from confluent_kafka import Message
+
+    names = list(map(Message.topic, messages))
+    if len(set(names)) == 1:
+        return {str(names[0]): messages}
     found: dict[str, list[Message]] = {}
-    for message in messages:
-        found.setdefault(str(message.topic()), []).append(message)
+    for name, message in zip(names, messages, strict=True):
+        found.setdefault(str(name), []).append(message)
     return found
 
 
