@@ -10,6 +10,7 @@ transactions of one publisher: one that was thought dead and comes back is refus
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -133,9 +134,13 @@ def _held(consumer: Any, topic: str) -> dict[bytes, bytes]:
     consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
     held: dict[bytes, bytes] = {}
     unread = set(partitions)
+    heard = time.monotonic()
     while unread:
-        messages = consumer.consume(_BATCH, _TIMEOUT)
-        if not messages:
+        # it gives what there is only when the time is over
+        messages = consumer.consume(_BATCH, 0.1)
+        if messages:
+            heard = time.monotonic()
+        elif time.monotonic() - heard > _TIMEOUT:
             raise Unavailable(f"{topic}: the broker did not answer for {_TIMEOUT:.0f} seconds")
         for message in messages:
             error = message.error()
