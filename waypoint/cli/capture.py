@@ -201,13 +201,15 @@ def _tracked(context: typer.Context, project: Project) -> list[Tracked]:
     return found
 
 
-def _own_secrets(project: Project) -> Path | None:
+def _own_secrets(project: Project) -> Path:
     from pathlib import Path
 
     from waypoint.services.connect import local_worker
 
+    # where the local services' worker looks, or would look if it ran
     found = local_worker(project.state) or {}
-    return Path(str(found["secrets"])) if "secrets" in found else None
+    own = project.state / "services" / "connect" / "secrets.properties"
+    return Path(str(found.get("secrets") or own))
 
 
 def _show(plans: Iterable[Plan], as_json: bool, done: bool) -> None:
