@@ -123,6 +123,7 @@ def land_messages(
     file: str | None = None,
     position: Mapping[str, Any] | None = None,
     landed: list[Landed] | None = None,
+    again: bool = False,
 ) -> Landed:
     """Land the messages that have not landed before as one batch.
 
@@ -136,6 +137,7 @@ def land_messages(
         file: where they were read, for people.
         position: what to tell in the footer beside the ranges of offsets.
         landed: the footers of the table (`footers.history`), where they are at hand.
+        again: land messages, too, that a stream has accounted for without a row of theirs.
 
     Raises:
         LandingAreaFull: no room on the disk; nothing of the batch was landed.
@@ -149,7 +151,7 @@ def land_messages(
             repeated = _drop_repeated(connection)
             ranges = _ranges(connection)
             if ranges:
-                repeated += _drop_landed(connection, topic, ranges, landed, area)
+                repeated += _drop_landed(connection, topic, ranges, landed, area, again)
                 ranges = _ranges(connection) if repeated else ranges
             place = text_literal(file) if file else "cast(null as varchar)"
             return land_query(
@@ -376,6 +378,7 @@ def _drop_landed(
     ranges: Mapping[str, list[int]],
     landed: list[Landed],
     area: LandingArea,
+    again: bool,
 ) -> int:
     """Drop messages whose offset has landed in another batch; how many there were."""
     overlapping = [
@@ -384,9 +387,9 @@ def _drop_landed(
         if batch.position.get(TOPIC) == topic.name
         and _overlap(batch.position.get(RANGES, {}), ranges)
     ]
-    covered = [batch for batch in overlapping if batch.position.get(COMPLETE)]
+    covered = [b for b in overlapping if b.position.get(COMPLETE) and not again]
     dropped = _drop_covered(connection, covered) if covered else 0
-    overlapping = [batch for batch in overlapping if not batch.position.get(COMPLETE)]
+    overlapping = [batch for batch in overlapping if batch not in covered]
     if not overlapping:
         return dropped
     keys = landed_offsets(overlapping, area)

@@ -76,19 +76,42 @@ class Replayed:
 
 
 def replay(
-    area: LandingArea, contracts: Contracts, spill: Path, wanted: Wanted, dry_run: bool = False
+    area: LandingArea,
+    contracts: Contracts,
+    spill: Path,
+    wanted: Wanted,
+    dry_run: bool = False,
+    messages: pa.Table | None = None,
 ) -> Iterator[Replayed]:
     """Judge the wanted open rows anew and land those that now pass; one outcome for each batch.
 
     The caller holds the right to change the project's state. With `dry_run` nothing is landed.
+    Where `messages` are given, read again from their topic (`partition`, `offset`, `key`, `value`),
+    only their rows are meant, and their values, which are whole, count and not what was kept.
 
     Raises:
         UnusableInput: a table or topic has no contract any more.
         LandingAreaFull: no room; the batches before it are landed.
     """
     with open_rows(area, spill, wanted) as engine:
+        engine.execute(f"alter table {OPEN} add column whole boolean default false")
+        if messages is not None:
+            _take_whole(engine, messages)
         for group in _groups(engine, area):
             yield _Replay(engine, area, contracts, group).run(dry_run)
+
+
+def _take_whole(engine: duckdb.DuckDBPyConnection, messages: pa.Table) -> None:
+    """Of the open rows keep those of `messages`, with the values that they have there."""
+    same = f'{OPEN}."partition" = m."partition" and {OPEN}.message_offset = m."offset"'
+    engine.register("read_again", messages)
+    engine.execute("create temp table messages_read_again as from read_again")
+    engine.unregister("read_again")
+    engine.execute(f"delete from {OPEN} where not exists (from messages_read_again m where {same})")
+    engine.execute(
+        f"update {OPEN} set payload = m.value, message_key = m.key, whole = true"
+        f" from messages_read_again m where {same} and m.mark is null"
+    )
 
 
 @dataclass(frozen=True)
@@ -164,7 +187,8 @@ class _Replay:
             )
         around = ", ".join(map(text_literal, _AROUND_THE_MESSAGE))
         return (
-            f'case {cut} when rule in ({around}) or "partition" is null or message_offset is null'
+            f"case when whole then null {cut}"
+            f' when rule in ({around}) or "partition" is null or message_offset is null'
             f" then {text_literal(_NO_PLACE)}"
             f" when message_timestamp is null then {text_literal(_NO_TIME)} end"
         )
@@ -328,7 +352,9 @@ class _Replay:
             newest = footers.read_footer(self.files[-1])
             return next_batch(self.files, self.group.source), newest.position
         told = "\n".join(f"{batch}#{row}" for batch, row in closed)
-        return f"replay-{hashlib.sha256(told.encode()).hexdigest()[:24]}", {}
+        # what fails for another reason now is a message still
+        position = {TOPIC: self.group.topic} if self.group.topic else {}
+        return f"replay-{hashlib.sha256(told.encode()).hexdigest()[:24]}", position
 
     def _dropped(self) -> bool:
         """Whether the rows stood in files that somebody dropped."""

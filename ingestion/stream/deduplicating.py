@@ -70,6 +70,11 @@ class Recent:
         self._newest = micros(until)
         self._add(hashes, times)
 
+    def remember_nothing(self) -> None:
+        """Forget all, and look every event up among what has landed."""
+        self._runs = []
+        self._newest, self._horizon = _ALWAYS, int(np.iinfo(np.int64).max)
+
     def first_seen(self, hashes: Hashes, times: Times) -> Mask:
         """Which of these events nobody has seen, in the order in which they came; they are now.
 

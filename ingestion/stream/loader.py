@@ -498,17 +498,23 @@ class _LandedKeys:
     def __call__(self, periods: list[Period]) -> tuple[Hashes, Times]:
         # what was checked before has to be among them
         self._pipeline.wait_written()
-        columns = self._topic.identity
-        keys = self._sink.landed_keys(self._topic, columns, periods)
-        self._engine.register("keys", keys)
-        names = ", ".join(map(quoted, columns))
-        assert self._topic.event_time is not None
-        found = self._engine.execute(
-            f"select hash({names}) as h, epoch_us({quoted(self._topic.event_time)}) as t from keys"
-            f" where {' and '.join(f'{quoted(name)} is not null' for name in columns)}"
-        ).to_arrow_table()
-        self._engine.unregister("keys")
-        return found.column("h").to_numpy(), found.column("t").to_numpy()
+        return landed_hashes(self._engine, self._topic, self._sink, periods)
+
+
+def landed_hashes(
+    engine: duckdb.DuckDBPyConnection, topic: Topic, sink: Sink, periods: list[Period]
+) -> tuple[Hashes, Times]:
+    """Hashes, as the check makes them, and times of what has landed in periods of event time."""
+    assert topic.event_time is not None
+    columns = topic.identity
+    engine.register("keys", sink.landed_keys(topic, columns, periods))
+    names = ", ".join(map(quoted, columns))
+    found = engine.execute(
+        f"select hash({names}) as h, epoch_us({quoted(topic.event_time)}) as t from keys"
+        f" where {' and '.join(f'{quoted(name)} is not null' for name in columns)}"
+    ).to_arrow_table()
+    engine.unregister("keys")
+    return found.column("h").to_numpy(), found.column("t").to_numpy()
 
 
 def _joined(parts: list[Consumed]) -> Consumed:

@@ -6,6 +6,8 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +18,7 @@ from waypoint.errors import Exit, UnusableInput
 
 if TYPE_CHECKING:
     from ingestion.stream.loader import Summary
+    from waypoint.project import Project
 
 stream = typer.Typer(
     no_args_is_help=True,
@@ -105,6 +108,154 @@ def run(
         _print(summary)
     if any(totals.lost for totals in summary.topics):
         raise typer.Exit(Exit.FOUND_FAILURES)
+
+
+@stream.command()
+def replay(
+    context: typer.Context,
+    topics: Annotated[
+        list[str] | None,
+        typer.Option("--topics", help="Only this topic; can be given again, or with commas."),
+    ] = None,
+    partition: Annotated[
+        int | None, typer.Option(help="With --from and --to: the partition.", min=0)
+    ] = None,
+    first: Annotated[
+        int | None, typer.Option("--from", help="The first offset to read again.", min=0)
+    ] = None,
+    last: Annotated[
+        int | None, typer.Option("--to", help="The last offset to read again.", min=0)
+    ] = None,
+    dump: Annotated[
+        list[Path] | None, typer.Option(help="A dump of the topic; can be given again.")
+    ] = None,
+    dead_letters: Annotated[
+        bool, typer.Option("--dead-letters", help="Judge what was rejected by today's contracts.")
+    ] = False,
+    rule: Annotated[
+        str | None, typer.Option(help="With --dead-letters: only what broke this rule.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would land, and land nothing.")
+    ] = False,
+    as_json: _Json = False,
+) -> None:
+    """Land what was rejected and keeps its contract now, or what was lost.
+
+    Give one of three: a range of offsets, which is read again from the topic, values whole; dumps;
+    or --dead-letters, which are judged anew from what the quarantine keeps of them. Nothing lands
+    twice, whatever is replayed and however often. A loader may run meanwhile.
+
+    \b
+    Examples:
+      waypoint stream replay --dead-letters --rule days_at_least_minimum --dry-run
+      waypoint stream replay --topics clicks --partition 3 --from 1200 --to 1300
+      waypoint stream replay --topics clicks --dump clicks-2026-03.ndjson.gz
+    """
+    from waypoint.locking import changing_state
+
+    project = invocation(context).project
+    named = _split(topics)
+    ranged = (partition, first, last)
+    asked = [dead_letters, bool(dump), any(part is not None for part in ranged)]
+    if sum(asked) != 1:
+        raise UnusableInput(
+            "say what to replay",
+            hint="one of --dead-letters, --dump FILE, or --partition P --from A --to B",
+        )
+    if rule is not None and not dead_letters:
+        raise UnusableInput("--rule chooses among dead letters", hint="add --dead-letters")
+    if not dead_letters and len(named) != 1:
+        raise UnusableInput("say which topic it is", hint="--topics NAME")
+    if dump and dry_run:
+        raise UnusableInput("--dry-run does not go with --dump")
+    with changing_state(project, "waypoint stream replay"):
+        if dead_letters:
+            outcomes = _dead_letters(project, named, rule, dry_run)
+        elif dump:
+            outcomes = _dumps(project, named[0], dump)
+        else:
+            if partition is None or first is None or last is None or last < first:
+                raise UnusableInput(
+                    "a range is a partition, its first and its last offset",
+                    hint="--partition P --from A --to B",
+                )
+            outcomes = _offsets(project, named[0], partition, first, last, dry_run)
+    if as_json:
+        print_json({"dry_run": dry_run, "replayed": outcomes})
+        return
+    console = answer()
+    for outcome in outcomes:
+        told = ", ".join(f"{name} {value}" for name, value in outcome.items() if value)
+        console.print(told, markup=False)
+    if not outcomes:
+        console.print("there is nothing to replay")
+
+
+def _dead_letters(
+    project: Project, topics: list[str], rule: str | None, dry_run: bool
+) -> list[dict[str, Any]]:
+    from ingestion.landing import LandingArea
+    from ingestion.messages import topic_of
+    from ingestion.quarantine import Wanted
+    from ingestion.replay import replay as replayed
+
+    names = topics or [c.name for c in project.contracts.topics if c.custom.get("landsIn")]
+    tables = dict.fromkeys(topic_of(name, project.contracts).contract.name for name in names)
+    area = LandingArea(project.landing_dir)
+    return [
+        asdict(outcome)
+        for table in tables
+        for outcome in replayed(
+            area, project.contracts, project.state / "spill", Wanted(table, rule), dry_run
+        )
+        if outcome.topic is not None
+    ]
+
+
+def _dumps(project: Project, topic: str, files: list[Path]) -> list[dict[str, Any]]:
+    from ingestion.extraction import Context
+    from ingestion.extractors.dumps import land_dumps
+    from ingestion.inbox import dropped
+    from ingestion.landing import LandingArea
+    from ingestion.messages import topic_of
+    from ingestion.stream.starting import SOURCE_NAME
+    from waypoint.clock import now
+
+    context = Context(
+        project.contracts, LandingArea(project.landing_dir), project.state, now(project)
+    )
+    found = topic_of(topic, project.contracts)
+    given = [dropped(file) for file in files]
+    return [asdict(outcome) for outcome in land_dumps(given, found, SOURCE_NAME, context)]
+
+
+def _offsets(
+    project: Project, topic: str, partition: int, first: int, last: int, dry_run: bool
+) -> list[dict[str, Any]]:
+    from ingestion.landing import LandingArea
+    from ingestion.messages import topic_of
+    from ingestion.stream.connection import kafka_settings
+    from ingestion.stream.replaying import replay_offsets
+    from ingestion.stream.schemas import KnownSchemas
+    from ingestion.stream.starting import SOURCE_NAME, sink_of
+
+    _needs_client()
+    outcomes = replay_offsets(
+        topic_of(topic, project.contracts),
+        partition,
+        first,
+        last,
+        settings=kafka_settings(project),
+        schemas=KnownSchemas.of(project),
+        contracts=project.contracts,
+        area=LandingArea(project.landing_dir),
+        sink=sink_of(project),
+        source=SOURCE_NAME,
+        spill=project.state / "spill",
+        dry_run=dry_run,
+    )
+    return [asdict(outcome) for outcome in outcomes]
 
 
 def _split(names: list[str] | None) -> list[str]:
