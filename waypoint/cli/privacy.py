@@ -97,3 +97,39 @@ def _taken(rows: int, values: int) -> str:
     said = [f"{rows:,} rows"] if rows else []
     said += [f"values in {values:,} places"] if values else []
     return ", ".join(said)
+
+
+@privacy.command()
+def scan(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False,
+) -> None:
+    """Look for personal data in what has landed that no contract speaks of.
+
+    By the names of columns and fields, and by content: e-mail addresses, phone and card numbers,
+    IP addresses, coordinates, names of known people; in columns and within JSON. Settle a finding
+    with `classification: pii`, or with a customProperty `notPersonal` that gives the reason. Values
+    are not shown.
+
+    \b
+    Examples:
+      waypoint privacy scan
+      waypoint privacy scan --json | jq -r '.findings[].column'
+
+    \b
+    Exit codes:
+      0 everything that was found is settled; 1 something is not; 2 wrong usage.
+    """
+    from waypoint.errors import Exit
+    from waypoint.privacy.detecting import scan as find
+
+    findings = find(invocation(context).project)
+    if as_json:
+        print_json({"findings": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            answer().print(f"✗ {finding}", markup=False)
+        said = f"{len(findings)} to be settled" if findings else "nothing to be settled"
+        answer().print(f"personal data in landed files: {said}", markup=False)
+    if findings:
+        raise typer.Exit(Exit.FOUND_FAILURES)

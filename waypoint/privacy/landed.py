@@ -11,7 +11,7 @@ and are emptied of what they tell.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from waypoint.contracts.model import RAW, Contract, Contracts
 from waypoint.privacy import statements
 from waypoint.privacy.person import Person, Rows
 from waypoint.privacy.statements import blanked, holds_value, without_values
-from waypoint.privacy.warehouses import DuckDBWarehouse, id_list, value_list
+from waypoint.privacy.warehouses import DuckDBWarehouse, Warehouse, id_list, value_list
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def _quarantine(
         contract = contracts.get(f"{RAW}.{batch.split('/', 1)[0]}")
         source = f"read_parquet({text_literal(path)}, hive_partitioning = false)"
         columns = columns_of(engine, source)
-        theirs = entries_condition(contract, source, root, engine)
+        theirs = entries_condition(contract, source, columns, root, engine)
         texts = statements.text_columns(columns)
         holds = holds_value(texts, len(person.values), value_list(engine), engine.dialect)
         ((rows, values),) = engine.run(
@@ -235,16 +235,23 @@ def _empty(
 
 
 def entries_condition(
-    contract: Contract | None, entries: str, root: str, engine: DuckDBWarehouse
+    contract: Contract | None,
+    entries: str,
+    columns: Collection[str],
+    root: str,
+    warehouse: Warehouse,
 ) -> str:
     """Whether an entry of the quarantine tells of the person, for entries of one table."""
     if contract is None:
         return "false"
+    # files of earlier versions have no keys of messages
+    key = "message_key" if "message_key" in columns else None
     found = statements.documents_condition(
-        contract, entries, "payload", "message_key", root, id_list(engine), engine.dialect
+        contract, entries, "payload", key, root, id_list(warehouse), warehouse.dialect
     )
     # an entry without a document tells nothing by which it could be theirs
-    return f"((payload is not null or message_key is not null) and {found})" if found else "false"
+    said = " or ".join(f"{name} is not null" for name in ("payload", key) if name)
+    return f"(({said}) and {found})" if found else "false"
 
 
 def _condition(

@@ -45,18 +45,33 @@ class Rows:
 
     @cached_property
     def readable(self) -> Readable:
-        """The rows, and what they tell; documents without a sought id are not taken apart."""
-        return self.holding(id_list(self.warehouse))
+        """The rows, and what they tell."""
+        return readable(self.relation, self.keys, self.warehouse.dialect)
 
-    def holding(self, table: str) -> Readable:
-        """The rows, where those are sought that hold an id of a passing table."""
-        dialect = self.warehouse.dialect
-        pattern = pattern_of(table, dialect)
-        return readable(self.relation, self.keys, dialect, pattern=pattern)
+    def holding(self, number: int) -> Rows:
+        """The rows that hold one of the ids in `id_list`, at hand; elsewhere than in DuckDB: all.
+
+        They are read once for all that is asked of them. `number` tells them from other rows.
+        """
+        warehouse, ids = self.warehouse, id_list(self.warehouse)
+        pattern = pattern_of(ids, warehouse.dialect)
+        if pattern is None:
+            return self
+        hint = readable(self.relation, self.keys, warehouse.dialect, pattern=pattern).hint
+        name = f"{warehouse.lists}held_{number}"
+        warehouse.run(
+            f"create or replace temp table held_{number} as"
+            f" select * from {self.relation} where {hint}"
+        )
+        return Rows(warehouse, self.contract, name, self.columns)
 
     @property
     def told(self) -> tuple[Told, ...]:
         return self.readable.told
+
+    def ids_of(self, kind: str) -> list[Told]:
+        """What the rows tell of one kind."""
+        return [told for told in self.told if told.kind == kind]
 
     @property
     def is_sought(self) -> Membership:
@@ -88,31 +103,41 @@ class Person:
 
 def find(rows: Sequence[Rows], people: People, given: Iterable[str]) -> Person:
     """Learn the ids and values of the people whose own ids are given, as if they were one."""
-    ids: dict[str, set[str]] = {people.kind: set(given)}
-    warehouses = list({id(r.warehouse): r.warehouse for r in rows}.values())
-    several = [r for r in rows if len({key.kind for key in r.keys}) > 1]
+    root = people.kind
+    ids: dict[str, set[str]] = {root: set(given)}
+    candidates: dict[str, set[str]] = {}
     while True:
-        for warehouse in warehouses:
-            fill_ids(warehouse, ids)
-        new = _learn(several, people.kind)
-        new = {kind: found - ids.get(kind, set()) for kind, found in new.items()}
-        new = _theirs_alone(rows, people.kind, new)
-        if not any(new.values()):
+        _seek(rows, {k: ids.get(k, set()) | candidates.get(k, set()) for k in {*ids, *candidates}})
+        held = [some.holding(number) for number, some in enumerate(rows)]
+        _seek(rows, ids)
+        for kind, values in _theirs_alone(held, root, candidates).items():
+            ids.setdefault(kind, set()).update(values)
+        _seek(rows, ids)
+        learned = _learn(held, root)
+        # an id that somebody else has, too, is learned again each time
+        tried = {kind: values | ids.get(kind, set()) for kind, values in candidates.items()}
+        candidates = {
+            kind: new
+            for kind, values in learned.items()
+            if (new := values - tried.get(kind, ids.get(kind, set())))
+        }
+        if not candidates:
             break
-        for kind, found in new.items():
-            ids.setdefault(kind, set()).update(found)
-    values, shared = _values(rows, people)
-    return Person({kind: frozenset(found) for kind, found in ids.items()}, values, shared)
+    own, shared = _values(held, rows, people)
+    return Person({kind: frozenset(found) for kind, found in ids.items()}, own, shared)
+
+
+def _seek(rows: Sequence[Rows], ids: Mapping[str, set[str]]) -> None:
+    for warehouse in {id(some.warehouse): some.warehouse for some in rows}.values():
+        fill_ids(warehouse, ids)
 
 
 def _learn(rows: Iterable[Rows], root: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for some in rows:
         others = [told for told in some.told if told.kind != root]
-        for row in some.distinct([told.text for told in others], some.belong(root)):
-            for told, value in zip(others, row, strict=True):
-                if value:
-                    found.setdefault(told.kind, set()).add(str(value))
+        if others:
+            _gather(found, others, some.distinct([t.text for t in others], some.belong(root)))
     return found
 
 
@@ -120,34 +145,34 @@ def _theirs_alone(
     rows: Iterable[Rows], root: str, candidates: Mapping[str, set[str]]
 ) -> dict[str, set[str]]:
     """Of ids by their kind those that no row of somebody else carries."""
-    left = {kind: set(values) for kind, values in candidates.items()}
+    taken: dict[str, set[str]] = {}
     for some in rows:
-        sought = {kind for kind, values in left.items() if values}
-        kinds = {told.kind for told in some.told}
-        if root not in kinds or not kinds & sought:
-            continue
-        name = f"{some.warehouse.lists}candidate_ids"
-        fill_ids(some.warehouse, left, name)
-        held, candidate = some.holding(name), among(name, some.warehouse.dialect)
-        stranger = names_somebody_else(held.told, root, some.is_sought)
-        for told in held.told:
-            if told.kind in sought:
-                condition = held.where(f"({candidate(told.kind, told.text)} and {stranger})")
-                taken = some.distinct([told.text], condition)
-                left[told.kind] -= {str(value) for (value,) in taken}
-    return left
+        sought = [told for told in some.told if candidates.get(told.kind)]
+        if sought and some.ids_of(root):
+            texts = [told.text for told in sought]
+            _gather(taken, sought, some.distinct(texts, some.names_somebody_else(root)))
+    return {kind: values - taken.get(kind, set()) for kind, values in candidates.items()}
 
 
-def _values(rows: Sequence[Rows], people: People) -> tuple[tuple[str, ...], int]:
+def _gather(
+    found: dict[str, set[str]], told: Sequence[Told], rows: Iterable[tuple[Any, ...]]
+) -> None:
+    for row in rows:
+        for one, value in zip(told, row, strict=True):
+            if value:
+                found.setdefault(one.kind, set()).add(str(value))
+
+
+def _values(
+    held: Sequence[Rows], rows: Sequence[Rows], people: People
+) -> tuple[tuple[str, ...], int]:
     """The person's values that nobody else has, and how many they share with others."""
     found: set[str] = set()
-    for some in rows:
-        for told in some.told:
+    for some in held:
+        for told in some.ids_of(people.kind):
             texts = _personal_texts(some, told.key, people)
             if texts:
-                for row in some.distinct(
-                    texts, some.readable.where(some.is_sought(told.kind, told.text))
-                ):
+                for row in some.distinct(texts, some.is_sought(told.kind, told.text)):
                     found |= {str(value) for value in row if value}
     found = {value for value in found if len(value) >= SHORTEST_VALUE}
     shared = {value for value in found if _others_have(rows, people, value)}

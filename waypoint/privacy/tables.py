@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ingestion.bookkeeping import LOAD_HISTORY, QUARANTINE
 from waypoint.contracts.model import RAW, Contract, Contracts
 from waypoint.privacy import statements
+from waypoint.privacy.landed import entries_condition
 from waypoint.privacy.person import Person, Rows
 from waypoint.privacy.statements import relation
 from waypoint.privacy.warehouses import Warehouse, id_list, value_list
@@ -146,15 +147,10 @@ def _empty_quarantine(
         if contract is None:
             continue
         entries = f"(select * from {name} where table_name = '{contract.name}') as rejected"
-        theirs = statements.documents_condition(
-            contract, entries, "payload", "message_key", root, id_list(warehouse), dialect
-        )
-        if theirs is None:
+        theirs = entries_condition(contract, entries, columns, root, warehouse)
+        if theirs == "false":
             continue
-        condition = (
-            f"table_name = '{contract.name}' and (payload is not null or message_key is not null)"
-            f" and {theirs}"
-        )
+        condition = f"table_name = '{contract.name}' and {theirs}"
         rows = _count(warehouse, name, condition)
         if rows and not dry_run:
             changes = statements.blanked(columns, dialect)

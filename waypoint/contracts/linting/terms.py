@@ -48,6 +48,7 @@ _READ = (
     PEOPLE,
     PERSON_KEY,
     WAIVER,
+    "notPersonalFields",
     _TODO_PROPERTY,
 )
 _GRAIN_STATED = ("marts", ML_FEATURES)
