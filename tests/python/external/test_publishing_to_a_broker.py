@@ -35,17 +35,25 @@ def made(kafka: Kafka, name: str, partitions: int = 3) -> str:
 
 
 def read(kafka: Kafka, name: str, wanted: int) -> list[tuple[str | None, dict[str, Any]]]:
-    """All committed messages of a topic: key and value.
+    """All committed messages of a topic: key and value."""
+    found = _read(kafka, name, wanted)
+    return [(key.decode() if key else None, json.loads(value)) for key, value in found]
 
-    What was committed a moment ago may not be seen yet, so it is read again if it is too little.
-    """
+
+def read_values(kafka: Kafka, name: str, wanted: int) -> list[bytes]:
+    """The values of all committed messages, as they are."""
+    return [value for _, value in _read(kafka, name, wanted)]
+
+
+def _read(kafka: Kafka, name: str, wanted: int) -> list[tuple[bytes | None, bytes]]:
+    # what was committed a moment ago may not be seen yet, so it is read again if it is too little
     until = time.monotonic() + 60
-    while len(found := read_once(kafka, name)) < wanted and time.monotonic() < until:
+    while len(found := _read_once(kafka, name)) < wanted and time.monotonic() < until:
         time.sleep(0.1)
     return found
 
 
-def read_once(kafka: Kafka, name: str) -> list[tuple[str | None, dict[str, Any]]]:
+def _read_once(kafka: Kafka, name: str) -> list[tuple[bytes | None, bytes]]:
     consumer = Consumer(
         {
             "bootstrap.servers": kafka.bootstrap,
@@ -63,8 +71,7 @@ def read_once(kafka: Kafka, name: str) -> list[tuple[str | None, dict[str, Any]]
             if message.error() is not None:
                 ended += 1
             else:
-                key = message.key()
-                found.append((key.decode() if key else None, json.loads(message.value() or b"")))
+                found.append((message.key(), message.value() or b""))
     consumer.close()
     return found
 
@@ -142,8 +149,10 @@ def test_a_killed_publisher_leaves_nothing_and_nothing_twice(
 
 
 def test_fetch_publishes_to_the_broker_that_is_configured(branches, kafka_server: Kafka):
-    # the tests of this process share the broker, and no other one fetches into it
-    name = made(kafka_server, "lending-slips")
+    name = made(kafka_server, f"slips-{uuid.uuid4().hex[:8]}")
+    branches.change("topic: lending-slips", f"topic: {name}")
+    contract = branches.library.root / "contracts" / "topics" / "lending-slips.yaml"
+    contract.write_text(contract.read_text().replace("name: lending-slips", f"name: {name}"))
     for _ in range(2):
         ended = branches.fetched("branch_slips", "--json", WAYPOINT_KAFKA=kafka_server.bootstrap)
         assert ended.code == 0, ended.out + ended.err

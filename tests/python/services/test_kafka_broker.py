@@ -14,9 +14,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from waypoint.errors import UnusableInput
 from waypoint.services.java import is_running
-from waypoint.services.kafka import Kafka, found_kafka, running_kafka, start_kafka
+from waypoint.services.kafka import Kafka, found_kafka, running_kafka
 
 QUIET = {"log_level": 0}
 
@@ -67,6 +66,7 @@ def test_what_is_produced_can_be_read(kafka_server: Kafka) -> None:
     assert read(kafka_server, name, 2) == [b"one", b"two"]
 
 
+@pytest.mark.long
 def test_a_killed_broker_has_what_it_acknowledged(kafka_jars: None, tmp_path: Path) -> None:
     with running_kafka(tmp_path) as kafka:
         name = topic(kafka)
@@ -96,11 +96,6 @@ def test_the_broker_ends_with_a_killed_starter(kafka_jars: None, tmp_path: Path)
         assert kafka is not None and kafka.is_running(1)
         starter.kill()
     assert becomes(lambda: not kafka.is_running(1))
-
-
-def test_a_cluster_is_not_taken_for_one_of_another_size(kafka_jars: None, tmp_path: Path) -> None:
-    with running_kafka(tmp_path), pytest.raises(UnusableInput, match="has 1 brokers, not 3"):
-        start_kafka(tmp_path, brokers=3)
 
 
 def test_a_process_is_known_by_its_arguments(tmp_path: Path) -> None:

@@ -23,8 +23,9 @@ def command_line(tmp_path: Path) -> Any:
     (tmp_path / "contracts").mkdir()
     command_line = CommandLine(tmp_path)
     yield command_line
-    ended = command_line.waypoint("services", "down", "--discard")
-    assert ended.code == 0, ended.err
+    if (command_line.state / "services").exists():
+        ended = command_line.waypoint("services", "down", "--discard")
+        assert ended.code == 0, ended.err
 
 
 def services(command_line: CommandLine, *arguments: str) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def test_what_was_killed_comes_back_with_what_it_held(kafka_jars: None, command_
     assert [one["ready"] for one in ended.json["services"]] == [False, False]
 
     second = services(command_line, "up", "kafka", "postgres")
-    assert [one["address"] for one in second.values()] == [one["address"] for one in first.values()]
+    client = AdminClient({"bootstrap.servers": second["kafka"]["address"], "log_level": 0})
     assert "kept" in client.list_topics(timeout=60).topics
     with psycopg.connect(second["postgres"]["address"]) as connection:
         assert connection.execute("select count(*) from kept").fetchone() == (0,)
