@@ -38,6 +38,7 @@ _READ = (
     "partitions",
     "replication",
     "cleanup",
+    "largestMessage",
     "landsIn",
     "publishedFrom",
     "deadLetter",
