@@ -136,19 +136,6 @@ class Desk:
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
 
-    def waypoint(self, *words: str) -> tuple[int, str, str]:
-        """A command, run to its end: exit code, and what it said."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("WAYPOINT_")}
-        ended = subprocess.run(
-            [sys.executable, "-m", "waypoint.cli.app", "-q", *words],
-            cwd=self.root,
-            env=kept | self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
-        return ended.returncode, ended.stdout, ended.stderr
-
     def landed(self, columns: str = "slip, _partition, _offset") -> list[tuple[Any, ...]]:
         return self._rows("lendings", columns)
 

@@ -102,6 +102,19 @@ def test_late_events_land_and_are_counted(desk):
     assert (totals.landed, totals.late) == (4, 1)
 
 
+def test_late_rows_are_marked_where_the_contract_has_a_place_for_it(desk):
+    path = desk.root / "contracts/raw/lendings.yaml"
+    mark = (
+        "      - {name: _late, logicalType: boolean, physicalType: boolean, description: Late.}\n"
+    )
+    path.write_text(path.read_text().replace("slaProperties:", f"{mark}slaProperties:"))
+    desk.send([slip(1, 0), slip(2, 120_000), slip(3, 30_000)])
+
+    desk.load()
+
+    assert desk.landed("slip, _late") == [("S1", False), ("S2", False), ("S3", True)]
+
+
 def test_fields_that_the_contract_does_not_know_stay_in_the_payload_and_are_counted(desk):
     desk.send([slip(1, colour="red"), slip(2, colour="blue"), slip(3)])
 
