@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from waypoint.errors import Unavailable, UnusableInput
 from waypoint.project import Project
@@ -26,7 +27,8 @@ def kafka_settings(project: Project, environment: Mapping[str, str] = os.environ
         UnusableInput: the file of settings cannot be read.
     """
     settings: dict[str, str] = {}
-    if file := environment.get(SETTINGS_VARIABLE):
+    file = environment.get(SETTINGS_VARIABLE)
+    if file:
         settings |= _properties(Path(file).expanduser())
     if servers := environment.get(BOOTSTRAP_VARIABLE):
         settings[_BOOTSTRAP] = servers
@@ -37,6 +39,8 @@ def kafka_settings(project: Project, environment: Mapping[str, str] = os.environ
                 hint=f"set {BOOTSTRAP_VARIABLE} to the brokers' addresses",
             )
         settings[_BOOTSTRAP] = _local(project)
+    if file:
+        _check(Path(file), settings)
     return settings
 
 
@@ -53,6 +57,33 @@ def _local(project: Project) -> str:
             "no broker is configured, and none was started here",
             hint=f"waypoint services up, or set {BOOTSTRAP_VARIABLE} to a broker's address",
         ) from None
+
+
+def _check(path: Path, settings: Mapping[str, str]) -> None:
+    """Whether a client takes the settings; its own words may hold a value, so names are told."""
+    if _refused(settings):
+        wrong = [name for name, value in settings.items() if _refused({name: value})]
+        raise UnusableInput(
+            f"{path}: {', '.join(wrong) or 'the settings together'} cannot be used",
+            hint="names and values are librdkafka's, not those of Java clients: sasl.username and"
+            " sasl.password, ssl.ca.location ...",
+        )
+
+
+def _refused(settings: Mapping[str, str]) -> bool:
+    try:
+        from confluent_kafka import KafkaException
+        from confluent_kafka.admin import AdminClient
+    except ImportError:
+        raise UnusableInput(
+            "the package confluent-kafka is not installed", hint="run make setup"
+        ) from None
+    quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda error: None}
+    try:
+        AdminClient({**settings, **quiet})
+    except KafkaException:
+        return True
+    return False
 
 
 def _properties(path: Path) -> dict[str, str]:

@@ -26,7 +26,7 @@ REPLICATION_VARIABLE = "WAYPOINT_KAFKA_REPLICATION"
 CREATE, GROW, SET, UNSET, REGISTER = "create", "grow", "set", "unset", "register"
 
 _PATTERN = "{topic}"
-_TIMEOUT = 30.0  # seconds
+_TIMEOUT = 20.0  # seconds
 _CLEANUPS = ("delete", "compact", "compact,delete")
 #: Settings that providers add of their own accord.
 _PROVIDERS = ("confluent.", "redpanda.", "aiven.")

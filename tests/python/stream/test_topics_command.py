@@ -14,9 +14,10 @@ from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 from conftest import CommandLine, Ended
 
+from ingestion.stream.connection import kafka_record, kafka_settings
 from ingestion.stream.schemas import Kept
 from ingestion.stream.topics import REPLICATION_VARIABLE, Left, Topics
-from waypoint.errors import UnusableInput
+from waypoint.errors import Unavailable, UnusableInput
 from waypoint.project import Project
 from waypoint.services.kafka import Kafka
 
@@ -233,3 +234,38 @@ def test_a_broker_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
     assert ended.code == 2
     assert "client.properties:2" in ended.err
     assert "hidden-word" not in ended.out + ended.err
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("sasl.jaas.config=hidden-word", "sasl.jaas.config"),
+        ("security.protocol=hidden-word", "security.protocol"),
+        ("ssl.ca.location=/hidden-word", "client.properties"),
+    ],
+)
+def test_settings_that_no_client_takes_are_named_without_their_values(
+    tmp_path: Path, line: str, name: str
+) -> None:
+    settings = tmp_path / "client.properties"
+    settings.write_text(f"bootstrap.servers=127.0.0.1:1\nsecurity.protocol=ssl\n{line}\n")
+    with pytest.raises(UnusableInput) as caught:
+        kafka_settings(Project(tmp_path, tmp_path), {"WAYPOINT_KAFKA_SETTINGS": str(settings)})
+    assert name in str(caught.value)
+    assert "hidden-word" not in str(caught.value) + caught.value.hint
+
+
+def test_the_environment_says_where_the_broker_is(tmp_path: Path) -> None:
+    project = Project(tmp_path, tmp_path / "state")
+    with pytest.raises(Unavailable, match="no broker is configured"):
+        kafka_settings(project, {})
+    record = kafka_record(project)
+    record.parent.mkdir(parents=True)
+    record.write_text('{"bootstrap": "127.0.0.1:7"}')
+    assert kafka_settings(project, {}) == {"bootstrap.servers": "127.0.0.1:7"}
+    settings = tmp_path / "client.properties"
+    settings.write_text("! of the cluster\nclient.id = me\nbootstrap.servers=127.0.0.1:8\n")
+    found = kafka_settings(project, {"WAYPOINT_KAFKA_SETTINGS": str(settings)})
+    assert found == {"bootstrap.servers": "127.0.0.1:8", "client.id": "me"}
+    both = {"WAYPOINT_KAFKA_SETTINGS": str(settings), "WAYPOINT_KAFKA": "127.0.0.1:9"}
+    assert kafka_settings(project, both)["bootstrap.servers"] == "127.0.0.1:9"
