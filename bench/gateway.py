@@ -30,7 +30,7 @@ from typing import Any
 
 import orjson
 import uvicorn
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from fastapi import FastAPI, Request, Response
 
 from ingestion.gateway.app import Gateway, create_app
@@ -140,7 +140,7 @@ def running(kind: str, connection: dict[str, str]) -> Iterator[tuple[int, int]]:
 class Client(asyncio.Protocol):
     """A connection that sends the same request again and again, as fast as it is answered."""
 
-    def __init__(self, load: "Load") -> None:
+    def __init__(self, load: Load) -> None:
         self.load, self.buffer = load, b""
 
     def connection_made(self, transport: Any) -> None:
@@ -235,6 +235,7 @@ def broker() -> Iterator[str]:
         names = {endpoint.topic.name for endpoint in read_endpoints(Project.find(ROOT))}
         for made in admin.create_topics([NewTopic(n, 6, 1) for n in names]).values():
             made.result(30)
+        del admin, made
         yield kafka.bootstrap
 
 

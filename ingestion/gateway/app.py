@@ -119,15 +119,11 @@ class _Door:
     measures: Measures
     rates: Rates
 
-    @property
-    def checker(self) -> Checker:
-        return Checker(self.endpoint, self.gateway.settings.max_event)
-
 
 def _handler(door: _Door) -> Callable[[Request], Awaitable[Response]]:
     """The function behind an endpoint."""
     endpoint, settings = door.endpoint, door.gateway.settings
-    topic, checker = endpoint.topic.name, door.checker
+    topic, checker = endpoint.topic.name, Checker(endpoint, settings.max_event)
     seconds = door.measures.seconds.labels(endpoint.address)
     delivery = door.measures.delivery.labels(topic)
     keys, rates, sender = door.gateway.keys, door.rates, door.sender
@@ -138,7 +134,7 @@ def _handler(door: _Door) -> Callable[[Request], Awaitable[Response]]:
         delivery.observe(perf_counter() - began)
         return results
 
-    async def accept_one(request: Request, client: str) -> tuple[Response, list[Result]]:
+    async def accept_one(request: Request, _client: str) -> tuple[Response, list[Result]]:
         content_type(request, (JSON,))
         body = await read_body(request, settings.max_body)
         [result] = await send([(checker.key(body), body)])

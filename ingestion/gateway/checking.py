@@ -79,7 +79,7 @@ class Checker:
     def _check_finer(self, event: Mapping[str, Any]) -> None:
         """What the schema cannot tell."""
         for name in self._whole:
-            value = event.get(name)
+            value: Any = event.get(name)
             if value.__class__ is float and not -_EXACT <= value <= _EXACT:
                 reason = f"{_shown(value)} is not written as a whole number"
                 raise Refused.because(422, reason, of=name)

@@ -232,6 +232,18 @@ def test_what_is_no_http_breaks_nothing(gateway: Running, request_text: bytes):
     assert gateway.post("user", event()).status_code == 202
 
 
+def test_a_body_that_does_not_come_is_not_waited_for(
+    gateway: Running, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("ingestion.gateway.bodies.READ_SECONDS", 0.2)
+    host, _, port = gateway.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        head = "POST /events/user HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        connection.sendall(f"{head}Content-Length: 500\r\n\r\n{{".encode())
+
+        assert connection.recv(4096).startswith(b"HTTP/1.1 408 ")
+
+
 def test_naughty_strings_are_taken_as_they_are_or_refused(
     gateway: Running, brokers: Brokers, naughty_strings: list[str]
 ):

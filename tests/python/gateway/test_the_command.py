@@ -117,6 +117,7 @@ def as_request(body: bytes) -> bytes:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1_200)
 def test_killed_it_leaves_no_process(project: Project, brokers: Brokers):
     environment = {"WAYPOINT_KAFKA": brokers.bootstrap}
     with started(project.root, "--workers", "2", **environment) as (url, process):
@@ -128,6 +129,7 @@ def test_killed_it_leaves_no_process(project: Project, brokers: Brokers):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1_200)
 def test_what_was_acknowledged_before_a_kill_is_in_the_topic(kafka_server: Kafka, tmp_path: Path):
     topic = f"events-{uuid.uuid4()}"
     project = own_project(tmp_path, topic)
