@@ -9,10 +9,13 @@ from dataclasses import replace
 import pytest
 from external.conftest import REPOSITORY
 
-from ingestion.external.entries import read_external
+from ingestion.external.entries import read_external, read_polling
 from ingestion.external.fetching import fetch, plan
 from ingestion.external.records import records
 from ingestion.external.running import Target, make
+from ingestion.external.validating import validate
+from ingestion.messages import topic_of
+from ingestion.stream.polling import EntrySource
 from waypoint.clock import parse_time
 from waypoint.project import Project
 from waypoint.simulator.sandbox import sandbox_running
@@ -48,6 +51,17 @@ def fetched(name, url, most=8):
     entry = entry_of(name)
     requests = plan(entry, AS_OF)[:most]
     return entry, requests, fetch(entry, requests, AS_OF, key=KEY, sandbox=url)
+
+
+def test_quotes_that_are_polled_keep_the_contract(project, sandbox, target):
+    polling = read_polling(project, {})
+    topic = topic_of(polling.topic, project.contracts)
+    for entry in polling.entries:
+        said = EntrySource(entry, sandbox=sandbox.url).quotes(AS_OF)
+        assert (said.failed, said.rejected) == ((), ())
+        assert len(said.messages) == len(entry.each)
+        judged = validate(topic, tuple(said.messages.values()), project.state / "spill")
+        assert judged.rejected == ()
 
 
 def test_the_file_is_understood():
