@@ -49,6 +49,8 @@ _AT_ONCE = 10_000
 _ENGINE_MEMORY = "512MB"
 _TELL_SECONDS = 2.0
 _REQUEST_SECONDS = 10.0
+#: Taken over from more often than this, within so many seconds, is no rebalance of a group.
+_OFTEN, _TUG_OF_WAR = 8, 120.0
 #: A pause of the sink that is longer is told to the group, which would take the loader for dead.
 _LONG_WAIT = 20.0
 
@@ -150,6 +152,7 @@ class Loader:
         self._lanes: dict[str, _Lane] = {}
         self._committed: dict[tuple[str, int], int] = {}
         self._progress = time.monotonic()
+        self._fenced: list[float] = []
 
     def run(self, until_caught_up: bool = False, seconds: float | None = None) -> Summary:
         """Read until told to stop; until all partitions were read to their end, or for so long.
@@ -179,12 +182,20 @@ class Loader:
 
     def _look_at(self, error: Exception) -> None:
         """Go on after this, unless it lasts too long."""
-        if isinstance(error, Fenced) and self._metrics:
-            self._metrics.fenced.inc()
+        now = time.monotonic()
+        if isinstance(error, Fenced):
+            if self._metrics:
+                self._metrics.fenced.inc()
+            self._fenced = [at for at in self._fenced if now - at < _TUG_OF_WAR] + [now]
+            if len(self._fenced) > _OFTEN:
+                raise UnusableInput(
+                    f"{error}: that is often, so there is a loader of another group",
+                    hint="start the loaders of one state with the same --group",
+                ) from None
         if isinstance(error, OffsetsGone):
             self._report(f"{error}; going on with what is there")
             return
-        if time.monotonic() - self._progress > self._patience:
+        if now - self._progress > self._patience:
             raise error
         self._report(f"{error}; trying again")
 

@@ -91,6 +91,7 @@ class ParquetSink:
                 writers[str(partition)] = name
                 self._epochs[Channel(topic.name, partition)] = name
             self._write_writers(topic, writers)
+            self._clean(table)
         self._drop(topic, wanted)
         return {partition: landed.committed.get(partition) for partition in wanted}
 
@@ -126,6 +127,16 @@ class ParquetSink:
             # somebody who only looks, and takes nothing over
             with self._area.deciding(contract.name):
                 self._refreshed(topic)
+        try:
+            return self._keys(topic, columns, wanted)
+        except duckdb.IOException:
+            # files were put together meanwhile; by now it is known which
+            return self._keys(topic, columns, wanted)
+
+    def _keys(
+        self, topic: Topic, columns: tuple[str, ...], wanted: list[tuple[datetime, datetime]]
+    ) -> pa.Table:
+        contract = topic.contract
         landed = self._of(topic)
         files = [
             self._area.path(contract.name, batch)
@@ -170,6 +181,13 @@ class ParquetSink:
 
     def _refreshed(self, topic: Topic) -> _Landed:
         """What is known of the topic's batches, those that others landed meanwhile included."""
+        try:
+            return self._refreshed_once(topic)
+        except duckdb.IOException:
+            # files were put together meanwhile
+            return self._refreshed_once(topic)
+
+    def _refreshed_once(self, topic: Topic) -> _Landed:
         landed = self._of(topic)
         table = topic.contract.name
         files = self._area.files(table)
@@ -202,6 +220,14 @@ class ParquetSink:
         """The names of the files that did not land from a stream."""
         names = os.listdir(self._area.root / table)
         return frozenset(name for name in names if name.endswith(".parquet"))
+
+    def _clean(self, table: str) -> None:
+        """Remove the rejects of batches that killed writers did not get to commit."""
+        folder = self._area.root / QUARANTINE / table
+        for path in (folder / STREAM).rglob("*.parquet"):
+            batch = path.relative_to(folder).with_suffix("").as_posix()
+            if not self._area.has(table, batch) and not _is_running(path.name.split("-")[1]):
+                path.unlink(missing_ok=True)
 
     # who writes
 
@@ -422,6 +448,16 @@ def _looked_at(contract: Contract) -> list[str]:
 def _synced(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def _is_running(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, ValueError):
+        return True
+    return True
 
 
 def _timestamp(moment: datetime) -> str:

@@ -10,6 +10,7 @@ import time
 import pytest
 from stream.desk import MARCH, Desk, slip
 
+from ingestion.compaction import compact
 from ingestion.extraction import Context
 from ingestion.extractors.dumps import land_dumps
 from ingestion.inbox import dropped
@@ -176,6 +177,22 @@ def test_offsets_are_known_from_the_warehouse_where_the_files_were_taken_away(de
         path.unlink()
 
     assert desk.load().read == 0
+
+
+def test_files_that_were_put_together_say_what_they_said_alone(desk):
+    for number in range(3):
+        desk.send([slip(number), slip(f"late-{number}", -3_600_000 * number)])
+        desk.load()
+    load_landed(desk.project, None)
+    names = [path.relative_to(desk.area.root).as_posix() for path in desk.area.files("lendings")]
+    list(compact(desk.area, desk.project.state / "spill", names, {}))
+    assert len(desk.area.files("lendings")) == 1
+
+    desk.send([slip("late-2", -7_200_000), slip(4)])
+    totals = desk.load()
+
+    assert (totals.read, totals.landed, totals.duplicates) == (2, 1, 1)
+    assert sum(load_landed(desk.project, None).rows.values()) == 1
 
 
 def test_the_group_is_told_and_not_asked(desk):
