@@ -15,6 +15,7 @@ create tag if not exists WAYPOINT.GOVERNANCE.PERSONAL_DATA allowed_values 'maske
 create masking policy if not exists WAYPOINT.GOVERNANCE.PERSONAL_DATA_VARCHAR as (VALUE varchar) returns varchar -> case when current_role() = 'TRANSFORMER' then VALUE when VALUE is null then null when system$get_tag_on_current_column('WAYPOINT.GOVERNANCE.PERSONAL_DATA') = 'token' then sha2(WAYPOINT.GOVERNANCE.TOKEN_KEY() || sha2(WAYPOINT.GOVERNANCE.TOKEN_KEY() || VALUE, 256), 256) else '***' end;
 alter masking policy WAYPOINT.GOVERNANCE.PERSONAL_DATA_VARCHAR set body -> case when current_role() = 'TRANSFORMER' then VALUE when VALUE is null then null when system$get_tag_on_current_column('WAYPOINT.GOVERNANCE.PERSONAL_DATA') = 'token' then sha2(WAYPOINT.GOVERNANCE.TOKEN_KEY() || sha2(WAYPOINT.GOVERNANCE.TOKEN_KEY() || VALUE, 256), 256) else '***' end;
 alter tag WAYPOINT.GOVERNANCE.PERSONAL_DATA set masking policy WAYPOINT.GOVERNANCE.PERSONAL_DATA_VARCHAR force;
+alter table WAYPOINT.MARTS.FACT_RECOMMENDATIONS modify column "SEARCH_QUERY" set tag WAYPOINT.GOVERNANCE.PERSONAL_DATA = 'token';
 alter table WAYPOINT.MARTS.FACT_RECOMMENDATIONS modify column "GEOHASH" set tag WAYPOINT.GOVERNANCE.PERSONAL_DATA = 'token';
 alter table WAYPOINT.ML_FEATURES.USER_ACTIVITY_10M modify column "LAST_GEOHASH" set tag WAYPOINT.GOVERNANCE.PERSONAL_DATA = 'token';
 alter table WAYPOINT.RAW.APP_USERS modify column "EMAIL" set tag WAYPOINT.GOVERNANCE.PERSONAL_DATA = 'masked';
@@ -42,7 +43,9 @@ create row access policy if not exists WAYPOINT.GOVERNANCE.STAGING_BASE_LOCATION
 alter row access policy WAYPOINT.GOVERNANCE.STAGING_BASE_LOCATION_EVENTS_CONSENT set body -> current_role() = 'TRANSFORMER' or exists (select 1 from WAYPOINT.STAGING.STG_USERS as PEOPLE where PEOPLE."USER_ID" = ABOUT and PEOPLE."LOCATION_CONSENT");
 alter table WAYPOINT.STAGING.BASE_LOCATION_EVENTS drop all row access policies, add row access policy WAYPOINT.GOVERNANCE.STAGING_BASE_LOCATION_EVENTS_CONSENT on ("USER_ID");
 alter table WAYPOINT.STAGING.BASE_LOCATION_EVENTS modify column "GEOHASH" set tag WAYPOINT.GOVERNANCE.PERSONAL_DATA = 'masked';
+alter table WAYPOINT.STAGING.BASE_RECOMMENDATIONS modify column "SEARCH_QUERY" set tag WAYPOINT.GOVERNANCE.PERSONAL_DATA = 'masked';
 alter table WAYPOINT.STAGING.BASE_RECOMMENDATIONS modify column "GEOHASH" set tag WAYPOINT.GOVERNANCE.PERSONAL_DATA = 'masked';
+alter table WAYPOINT.STAGING.BASE_USER_INTERACTIONS modify column "SEARCH_QUERY" set tag WAYPOINT.GOVERNANCE.PERSONAL_DATA = 'masked';
 alter table WAYPOINT.STAGING.BASE_USER_INTERACTIONS modify column "GEOHASH" set tag WAYPOINT.GOVERNANCE.PERSONAL_DATA = 'masked';
 alter table WAYPOINT.STAGING.STG_CDC_CHANGES modify column "BEFORE_VALUES" set tag WAYPOINT.GOVERNANCE.PERSONAL_DATA = 'masked';
 alter table WAYPOINT.STAGING.STG_CDC_CHANGES modify column "AFTER_VALUES" set tag WAYPOINT.GOVERNANCE.PERSONAL_DATA = 'masked';

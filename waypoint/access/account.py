@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from waypoint.access.snowflake import DEFAULT_BUILDER, DEFAULT_DATABASE, Plan
+from waypoint.access.snowflake import DEFAULT_BUILDER, DEFAULT_DATABASE, Plan, body_fact
 from waypoint.access.snowflake import future_fact as future
 from waypoint.access.snowflake import grant_fact as grant
 from waypoint.errors import Unavailable, UnusableInput
@@ -64,6 +64,7 @@ def read_facts(account: Account, plan: Plan) -> frozenset[str]:
         facts |= set(_future(_rows(account, f"show future grants to role {role}"), role, plan))
     for policy in plan.policies:
         facts |= set(_where_policy_is(account, plan.database, policy))
+        facts |= set(_what_policy_says(account, plan.kinds[policy], policy))
     for table in plan.protected:
         facts |= set(_tags(account, plan.database, table))
     return frozenset(facts)
@@ -110,6 +111,11 @@ def _where_policy_is(account: Account, database: str, policy: str) -> Iterator[s
         else:
             columns = json.loads(row["ref_arg_column_names"] or "[]")
             yield f"policy {policy} on {name} ({', '.join(columns)})"
+
+
+def _what_policy_says(account: Account, kind: str, policy: str) -> Iterator[str]:
+    for row in _rows(account, f"describe {kind} {policy}"):
+        yield body_fact(kind, policy, str(row["body"]))
 
 
 def _tags(account: Account, database: str, table: str) -> Iterator[str]:

@@ -34,6 +34,9 @@ GOVERNANCE = "GOVERNANCE"
 #: What a person sees in the place of masked text.
 MASK = "***"
 
+#: Kinds of policies, in the words of statements.
+MASKING, ROW_ACCESS = "masking policy", "row access policy"
+
 _TAG, _KEYS, _KEY = "PERSONAL_DATA", "TOKEN_KEYS", "TOKEN_KEY"
 _WRITING = ("DELETE", "INSERT", "TRUNCATE", "UPDATE")
 _VIEW = re.compile(r"materialized\s*=\s*['\"]view['\"]")
@@ -67,6 +70,7 @@ class Plan:
     database: str
     policies: tuple[str, ...]
     protected: tuple[str, ...] = ()  # full names of what has tags
+    kinds: Mapping[str, str] = field(default_factory=dict)  # masking policy .. by policy
 
     @property
     def text(self) -> str:
@@ -110,7 +114,7 @@ class _Planner:
         self._contracts = project.contracts
         self._views = _views(project)
         self._parts = _Parts()
-        self._policies: list[str] = []
+        self._policies: dict[str, str] = {}  # and of which kind each is
         self._protected: list[str] = []
 
     def plan(self) -> Plan:
@@ -127,6 +131,7 @@ class _Planner:
             self._database,
             tuple(self._policies),
             tuple(self._protected),
+            self._policies,
         )
 
     # 1. roles and policies
@@ -166,7 +171,7 @@ class _Planner:
             )
             self._parts.add(f"alter masking policy {policy} set body -> {body}")
             self._parts.add(f"alter tag {tag} set masking policy {policy} force")
-            self._remember_policy(policy, f"tag {tag}")
+            self._remember_policy(policy, f"tag {tag}", MASKING, body)
 
     def _types_of_personal_data(self) -> list[str]:
         columns = (c for table in self._contracts.tables for c in table.columns if is_personal(c))
@@ -232,11 +237,13 @@ class _Planner:
             f"alter table {self._relation(table)} drop all row access policies,"
             f" add row access policy {policy} on ({column_name(about)})"
         )
-        self._remember_policy(policy, f"{self._relation(table)} ({about.upper()})")
+        where = f"{self._relation(table)} ({about.upper()})"
+        self._remember_policy(policy, where, ROW_ACCESS, body)
 
-    def _remember_policy(self, policy: str, where: str) -> None:
-        self._policies.append(policy)
+    def _remember_policy(self, policy: str, where: str, kind: str, body: str) -> None:
+        self._policies[policy] = kind
         self._parts.facts.add(f"policy {policy} on {where}")
+        self._parts.facts.add(body_fact(kind, policy, body))
 
     # 3. grants
 
@@ -294,6 +301,16 @@ class _Planner:
         return f"{self._database}.{table.schema.upper()}.{table.name.upper()}"
 
 
+def rotation(database: str) -> str:
+    """The statement that adds a key of tokens, bound twice, unless it is the newest already."""
+    keys = f"{database}.{GOVERNANCE}.{_KEYS}"
+    return (
+        f"insert into {keys} (TOKEN_KEY, MADE_AT)"
+        " select ?, cast(current_timestamp() as timestamp_ntz)"
+        f" where ? <> coalesce((select max_by(TOKEN_KEY, MADE_AT) from {keys}), '')"
+    )
+
+
 def grant_fact(privilege: str, kind: str, what: str, role: str) -> str:
     """A grant, in the words that plans and accounts are compared in."""
     return f"grant {privilege} on {kind} {what} to {role}"
@@ -302,6 +319,11 @@ def grant_fact(privilege: str, kind: str, what: str, role: str) -> str:
 def future_fact(privilege: str, kind: str, schema: str, role: str) -> str:
     """A grant on what will be made in a schema."""
     return f"future grant {privilege} on {kind}s in {schema} to {role}"
+
+
+def body_fact(kind: str, policy: str, body: str) -> str:
+    """What a policy says, in the words that plans and accounts are compared in."""
+    return f"{kind} {policy} says {' '.join(body.split())}"
 
 
 def literal(text: str) -> str:

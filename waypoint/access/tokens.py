@@ -31,6 +31,11 @@ def token(key: str, value: str) -> str:
     return _sha256(key + _sha256(key + value))
 
 
+def fingerprint(key: str) -> str:
+    """What tells keys apart: 12 hexadecimal digits, by which nobody can guess a key."""
+    return _sha256(f"fingerprint of {key}")[:12]
+
+
 def duckdb_token(column: str) -> str:
     """DuckDB's expression for the token of a column; `$key` is to be bound."""
     return f"sha256($key || sha256($key || {column}))"

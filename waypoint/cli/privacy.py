@@ -133,3 +133,44 @@ def scan(
         answer().print(f"personal data in landed files: {said}", markup=False)
     if findings:
         raise typer.Exit(Exit.FOUND_FAILURES)
+
+
+@privacy.command(name="rotate-key")
+def rotate_key(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="The new version as JSON.")] = False,
+) -> None:
+    """Change the key of tokens; every token is another one from then on.
+
+    Old and new tokens of a value cannot be joined: who keeps extracts has to fetch them again. The
+    embedded warehouse makes a new key, keeps the old one as token.key.<version>, and publishes
+    again. With --target snowflake the key that WAYPOINT_TOKEN_KEY says becomes the account's.
+
+    \b
+    Examples:
+      waypoint privacy rotate-key
+      WAYPOINT_TOKEN_KEY=... waypoint --target snowflake privacy rotate-key
+    """
+    from waypoint.locking import changing_state
+    from waypoint.privacy.rotating import rotate_kept_key, rotate_on_account
+    from waypoint.warehouse import EMBEDDED
+
+    shared = invocation(context)
+    project = shared.project
+    if project.target != EMBEDDED:
+        from waypoint.access.account import connected, names_from_environment
+
+        with connected(project) as account:
+            said = {"fingerprint": rotate_on_account(account, names_from_environment()[0])}
+    else:
+        from waypoint.publishing import publish
+
+        with changing_state(project, "waypoint privacy rotate-key"):
+            said = asdict(rotate_kept_key(project))
+            if project.published_file.exists():
+                publish(project)
+    if as_json:
+        print_json(said)
+    else:
+        told = ", ".join(f"{name} {value}" for name, value in said.items())
+        answer().print(f"the key of tokens is now: {told}", markup=False)

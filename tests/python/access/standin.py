@@ -14,6 +14,7 @@ _GRANT = re.compile(r"grant (\w+) on (\w+) (\S+) to role (\w+)")
 _FUTURE = re.compile(r"grant (\w+) on future (\w+)s in schema (\S+) to role (\w+)")
 _TAG = re.compile(r'alter table (\S+) modify column "(\w+)" set tag (\S+) = \'(\w+)\'')
 _ON_TAG = re.compile(r"alter tag (\S+) set masking policy (\S+) force")
+_BODY = re.compile(r"alter (?:masking|row access) policy (\S+) set body -> (.*)", re.S)
 _ON_ROWS = re.compile(r'alter table (\S+) .* add row access policy (\S+) on \("(\w+)"\)')
 
 
@@ -26,6 +27,7 @@ class StandIn:
     future: set[tuple[str, str, str, str]] = field(default_factory=set)
     tags: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     policies: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    bodies: dict[str, str] = field(default_factory=dict)
     is_empty: bool = False  # without roles and policies, so that asking for them fails
 
     def run(self, sql: str, parameters: Sequence[str] = ()) -> list[Mapping[str, Any]]:
@@ -40,6 +42,9 @@ class StandIn:
             return self._references(sql.split("POLICY_NAME => '")[1].split("'")[0])
         if "TAG_REFERENCES_ALL_COLUMNS" in sql:
             return self._tagged(sql.split("COLUMNS('")[1].split("'")[0])
+        if sql.startswith("describe "):
+            name = sql.split()[-1]
+            return [{"name": name, "body": self.bodies[name]}] if name in self.bodies else []
         self._remember(sql)
         return []
 
@@ -55,6 +60,8 @@ class StandIn:
             self.tags[table, column] = (tag, value)
         elif found := _ON_TAG.fullmatch(sql):
             self.policies[found[2]] = (found[1], None)
+        elif found := _BODY.fullmatch(sql):
+            self.bodies[found[1]] = found[2]
         elif found := _ON_ROWS.fullmatch(sql):
             self.policies[found[2]] = (found[1], found[3])
 

@@ -53,7 +53,7 @@ def published(project, tmp_path_factory) -> Project:
             alter table marts.dim_users add column unsaid varchar default 'mrs-secret';
             """
         )
-    building._remember(copy, LastBuild(failures=0, partial=False))
+    building.remember(copy, LastBuild(failures=0, partial=False))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(KEY_VARIABLE, KEY)
         publish(copy)

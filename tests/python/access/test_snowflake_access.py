@@ -196,6 +196,23 @@ def test_a_policy_that_was_taken_off_is_drift(made, account):
     assert line.startswith("missing: policy WAYPOINT.GOVERNANCE.RAW_LOCATION_EVENTS_CONSENT")
 
 
+@pytest.mark.parametrize("kind", ["masking policy", "row access policy"])
+def test_a_policy_whose_body_somebody_changed_is_drift(made, account, kind):
+    policy = next(name for name in made.policies if made.kinds[name] == kind)
+    account.bodies[policy] = "true"
+
+    missing, extra = drift(made.facts, read_facts(account, made))
+
+    assert missing.startswith(f"missing: {kind} {policy} says ")
+    assert extra == f"extra: {kind} {policy} says true"
+
+
+def test_layout_of_a_policys_body_is_no_drift(made, account):
+    account.bodies = {name: body.replace(" ", "\n  ") for name, body in account.bodies.items()}
+
+    assert list(drift(made.facts, read_facts(account, made))) == []
+
+
 def test_a_record_says_the_same_as_the_account(made, account, tmp_path):
     path = tmp_path / "access.json"
     record(path, read_facts(account, made))
