@@ -30,7 +30,14 @@ from waypoint.services.kafka import Kafka
 from waypoint.services.ports import free_ports
 
 TOPIC = "topic_cdc_changes"
-MODELS = "stg_cdc_changes user_state booking_state inventory_levels cdc_operations_5m"
+MODELS = (
+    "staging/operations/stg_cdc_changes",
+    "staging/commerce/stg_products",
+    "marts/travel/user_state",
+    "marts/travel/booking_state",
+    "marts/commerce/inventory_levels",
+    "marts/behaviour/cdc_operations_5m",
+)
 PATIENCE = 300.0  # seconds
 QUIET: dict[str, Any] = {"log_level": 0, "error_cb": lambda error: None}
 
@@ -286,12 +293,10 @@ class Tables:
     """The warehouse's tables of what was captured."""
 
     def __init__(self, state: Path) -> None:
-        self.warehouse = DbtWarehouse.of_project(state)
+        self.warehouse = DbtWarehouse.of_models(state, *MODELS)
         self._state = state
         self._area = LandingArea(Project(root=ROOT, state=state).landing_dir)
-        self._loaded: set[str] = set()
-        self._loads = 0
-        self.warehouse.invoke("run", "--select", "stg_cdc_changes", "stg_products")
+        self._loaded: set[Path] = set()
 
     def land(self, dumps: Path) -> int:
         """Land what is new in the folder of exports, and load it; gives how many rows."""
@@ -300,21 +305,16 @@ class Tables:
         source = Source("dumps", "dumps", {"folder": str(dumps), "settle": "0 s"})
         outcomes = list(extract(source, Context(project.contracts, self._area, self._state, now)))
         assert not sum(one.rejected for one in outcomes)
-        files = sorted(map(str, (self._area.root / "cdc_changes").glob("*.parquet")))
+        files = sorted((self._area.root / "cdc_changes").glob("*.parquet"))
         new = [file for file in files if file not in self._loaded]
         self._loaded |= set(new)
         if new:
-            with duckdb.connect(str(self.warehouse.file)) as connection:
-                connection.execute(
-                    "insert into raw.cdc_changes by name"
-                    f" select *, $1 as _loaded_at from read_parquet({new})",
-                    [now],
-                )
+            self.warehouse.load("cdc_changes", new, now)
         return sum(one.landed for one in outcomes)
 
     def build(self) -> None:
         """Build the models of the changes, incrementally."""
-        self.warehouse.invoke("run", "--select", *MODELS.split())
+        self.warehouse.invoke("run")
 
     def rows(self, query: str) -> set[tuple[Any, ...]]:
         with duckdb.connect(str(self.warehouse.file)) as connection:

@@ -47,6 +47,7 @@ def assert_tables_equal_the_database(shop: Shop, tables: Tables) -> None:
     assert told == said
 
 
+@pytest.mark.timeout(900)  # all of its servers start
 def test_a_database_and_its_changes_become_tables_that_equal_it(
     kafka_server: Kafka,
     connect_worker: Connect,

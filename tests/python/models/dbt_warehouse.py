@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ class DbtWarehouse:
 
     state: Path
     dbt: dbtRunner
+    root: Path = ROOT
 
     @property
     def file(self) -> Path:
@@ -35,10 +36,28 @@ class DbtWarehouse:
         parsed = cls(state, dbtRunner()).invoke("parse")
         return cls(state, dbtRunner(manifest=parsed.result))
 
+    @classmethod
+    def of_models(cls, state: Path, *models: str) -> DbtWarehouse:
+        """The same for some models only, `<folders>/<name>` below models/: soon read by dbt.
+
+        What they read has to be among them, or a raw table.
+        """
+        (state / "warehouse").mkdir(parents=True)
+        root = state / "project"
+        (root / "models").mkdir(parents=True)
+        for name in ("dbt_project.yml", "macros", "models/raw__sources.yml"):
+            (root / name).symlink_to(ROOT / name)
+        for name in models:
+            (root / "models" / name).parent.mkdir(parents=True, exist_ok=True)
+            for file in (f"models/{name}.sql", f"models/{name}.yml"):
+                (root / file).symlink_to(ROOT / file)
+        parsed = cls(state, dbtRunner(), root).invoke("parse")
+        return cls(state, dbtRunner(manifest=parsed.result), root)
+
     def invoke(self, *command: str) -> dbtRunnerResult:
         """A dbt command; fails the test with what dbt says where it does not succeed."""
         folders = {
-            "--project-dir": ROOT,
+            "--project-dir": self.root,
             "--profiles-dir": ROOT,
             "--target-path": self.state / "target",
             "--log-path": self.state / "logs",
@@ -59,6 +78,16 @@ class DbtWarehouse:
         with duckdb.connect(str(self.file)) as connection:
             connection.register("landed", landed)
             connection.execute(f"insert into raw.{table} by name select * from landed")
+
+    def load(self, table: str, files: Sequence[Path], loaded_at: datetime) -> None:
+        """Landed files into a raw table as one load; the table is made where it is not there."""
+        landed = f"select *, $1 as _loaded_at from read_parquet({list(map(str, files))})"
+        with duckdb.connect(str(self.file)) as connection:
+            connection.execute("create schema if not exists raw")
+            connection.execute(
+                f"create table if not exists raw.{table} as from ({landed}) limit 0", [loaded_at]
+            )
+            connection.execute(f"insert into raw.{table} by name {landed}", [loaded_at])
 
     def tables(self) -> dict[str, list[tuple[Any, ...]]]:
         """The rows of every table and view that dbt built, in an order that can be compared."""

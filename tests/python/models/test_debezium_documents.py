@@ -57,14 +57,10 @@ def captured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Captured]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WAYPOINT_STATE", str(state))
         area = landed_documents(found.documents, state)
-        warehouse = DbtWarehouse.of_project(state)
-        warehouse.invoke("run", "--select", "stg_cdc_changes")  # makes the raw tables
+        warehouse = DbtWarehouse.of_models(state, "staging/operations/stg_cdc_changes")
+        files = sorted((area.root / "cdc_changes").glob("*.parquet"))
+        warehouse.load("cdc_changes", files, LOADED_AT)
         with duckdb.connect(str(warehouse.file)) as connection:
-            parquet = f"read_parquet('{area.root}/cdc_changes/*.parquet')"
-            connection.execute(
-                f"insert into raw.cdc_changes by name select *, $1 as _loaded_at from {parquet}",
-                [LOADED_AT],
-            )
             found.landed = {
                 o for (o,) in connection.execute("select _offset from raw.cdc_changes").fetchall()
             }
@@ -75,7 +71,7 @@ def captured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Captured]:
                         f" read_parquet('{area.root}/quarantine/**/*.parquet')"
                     ).fetchall()
                 )
-        warehouse.invoke("run", "--select", "stg_cdc_changes")
+        warehouse.invoke("run")
     with duckdb.connect(str(warehouse.file)) as connection:
         staged = connection.execute(
             "select kafka_offset, operation, table_name, before_values, after_values, changed_at,"
