@@ -256,6 +256,8 @@ def measure(bootstrap: str, arguments: argparse.Namespace) -> None:
                         drive(port, path, size, arguments.connections, arguments.seconds)
                     )
                     seconds = time.monotonic() - began
+                    if len(taken) < 2:
+                        raise SystemExit("hardly an answer in a round; give it more --seconds")
                     rates[kind].append(len(taken) / seconds)
                     costs[kind].append((cpu(pid) - before) / len(taken) / size * 1e6)
                     times[kind] += taken

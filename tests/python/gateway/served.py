@@ -23,7 +23,7 @@ from waypoint.project import Project
 REPOSITORY = Path(__file__).resolve().parents[3]
 TOPIC = "topic_app_events"
 JSON = {"Content-Type": "application/json"}
-DEADLINE = 60.0
+DEADLINE = 120.0
 
 
 def event(**fields: Any) -> dict[str, Any]:
