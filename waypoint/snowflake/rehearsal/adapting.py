@@ -24,6 +24,8 @@ def adapted(stages: Path) -> Iterator[None]:
 
     sqlglot_says = logging.getLogger("sqlglot")
     level = sqlglot_says.level
+    with suppress(OSError):  # which the package makes when it is imported, and leaves
+        Path(stage.LOCAL_BUCKET_PATH).rmdir()
     with ExitStack() as stack:
         sqlglot_says.setLevel(logging.ERROR)  # that it does not know a property; every time
         stack.callback(sqlglot_says.setLevel, level)
@@ -114,8 +116,23 @@ def _uploads() -> Iterator[None]:
 def _merges() -> Iterator[None]:
     """MERGE as DuckDB has it itself."""
     from fakesnow import transforms
+    from fakesnow.cursor import FakeSnowflakeCursor
+    from sqlglot import exp
 
-    with patch.object(transforms, "merge", lambda expression: [expression]):
+    execute = FakeSnowflakeCursor._execute
+
+    def _execute(self: Any, transformed: Any, params: Any = None) -> None:
+        execute(self, transformed, params)
+        if isinstance(transformed, exp.Merge):
+            # a merge cannot be described as a query can, but its result can; clients add up the
+            # columns that are called like this
+            self._rowcount = self._arrow_table.column(0)[0].as_py()
+            self._last_sql = f"select {self._rowcount} as 'number of rows updated'"
+
+    with (
+        patch.object(transforms, "merge", lambda expression: [expression]),
+        patch.object(FakeSnowflakeCursor, "_execute", _execute),
+    ):
         yield
 
 
@@ -142,6 +159,23 @@ def _trims() -> Iterator[None]:
         return trim(expression)
 
     with patch.object(transforms, "trim_cast_varchar", with_characters):
+        yield
+
+
+@contextmanager
+def _kinds() -> Iterator[None]:
+    """TYPEOF of a variant is the kind of its JSON, not the type it has in DuckDB."""
+    from fakesnow import transforms
+    from sqlglot import exp
+
+    semi_structured = transforms.semi_structured_types
+
+    def with_kinds(expression: Any) -> Any:
+        if isinstance(expression, exp.Typeof):
+            return exp.Anonymous(this="json_type", expressions=[expression.this])
+        return semi_structured(expression)
+
+    with patch.object(transforms, "semi_structured_types", with_kinds):
         yield
 
 
@@ -232,11 +266,11 @@ def _speed() -> Iterator[None]:
     parsed: dict[str, Any] = {}
 
     def parse_first(command: str) -> Any:
-        parsed[command] = parse(command)
+        parsed[command] = _without_comments(parse(command))
         return parsed[command]
 
     def parse_again(command: str) -> Any:
-        return parsed.pop(command, None) or parse(command)
+        return parsed.pop(command, None) or _without_comments(parse(command))
 
     def rewrite_in_place(self: Any, expression: Any, params: Any) -> Any:
         return rewrite(self, _InPlace(expression), params).expression
@@ -252,6 +286,13 @@ def _speed() -> Iterator[None]:
         patch.object(cursor.FakeSnowflakeCursor, "check_db_and_schema", check_where_needed),
     ):
         yield
+
+
+def _without_comments(expression: Any) -> Any:
+    """A tree as it is, but for comments, which the generator for DuckDB trips over."""
+    for node in expression.walk():
+        node.comments = None
+    return expression
 
 
 class _InPlace:
@@ -270,6 +311,7 @@ _MENDS = (
     _merges,
     _numbers,
     _trims,
+    _kinds,
     _timestamps,
     _failures,
     _speed,

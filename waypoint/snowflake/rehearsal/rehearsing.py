@@ -26,7 +26,9 @@ from waypoint.project import Project
 from waypoint.snowflake.compiling import profile_name
 from waypoint.snowflake.rehearsal.comparing import Compared, comparing
 from waypoint.snowflake.rehearsal.inputs import Load
+from waypoint.snowflake.rehearsal.realtime import make, queries_of_first_build, real_time_tables
 from waypoint.snowflake.rehearsal.standin import Account
+from waypoint.snowflake.setup.statements import Dynamic
 
 _TABLES = ("model", "seed", "snapshot")
 RUNS = ("first", "incremental")
@@ -55,12 +57,14 @@ class Rehearsal:
     models: dict[str, Rehearsed] = field(default_factory=dict)
     tests_alike: dict[str, int] = field(default_factory=dict)  # by run
     tests: list[str] = field(default_factory=list)
+    realtime: dict[str, Rehearsed] = field(default_factory=dict)  # by model
     rows: list[int] = field(default_factory=list)  # loaded, by load
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def succeeded(self) -> bool:
-        return bool(self.models) and not self.tests and all(m.equal for m in self.models.values())
+        tables = [*self.models.values(), *self.realtime.values()]
+        return bool(self.models) and not self.tests and all(one.equal for one in tables)
 
 
 def rehearse(
@@ -94,6 +98,7 @@ def rehearse(
         import snowflake.connector as connector
 
         warehouse = SnowflakeWarehouse(connection, connector.errors.Error)
+        kept_up_to_date: tuple[Dynamic, ...] = ()
         for run, load in zip(RUNS, loads, strict=True):
             say(f"{run} run: load")
             with _timed(result, f"{run}: load on DuckDB"), raw_warehouse(here) as raw:
@@ -116,6 +121,11 @@ def rehearse(
             with _timed(result, f"{run}: compare"):
                 say(f"{run} run: compare")
                 _compare(project, here, connection, run, statuses, result)
+            if run == RUNS[0]:
+                queries = queries_of_first_build(there)
+                kept_up_to_date = real_time_tables(project, queries, account.profile["database"])
+            with _timed(result, f"{run}: real-time tables"):
+                _compare_real_time(project, here, connection, run, kept_up_to_date, result)
     if not result.models:
         raise UnusableInput(f"dbt built nothing of {', '.join(models) or 'the project'}")
     return result
@@ -154,13 +164,37 @@ def _compare(
                     problem=f"{one['status']} on DuckDB, {other['status']} on Snowflake: {said}",
                 )
                 continue
-            contract = project.contracts.get(table)
-            columns = contract.columns if contract else ()
-            key = [c.name for c in columns if c.primary_key_position is not None]
             fetched = _fetched(connection, table)
-            rehearsed.runs[run] = comparison.compare(table, fetched, key)
+            rehearsed.runs[run] = comparison.compare(table, fetched, _key(project, table))
 
 
+def _compare_real_time(
+    project: Project,
+    here: Project,
+    connection: Any,
+    run: str,
+    tables: tuple[Dynamic, ...],
+    result: Rehearsal,
+) -> None:
+    make(connection, tables)
+    with comparing(here.warehouse_file) as comparison:
+        for one in tables:
+            rehearsed = result.realtime.setdefault(one.model, Rehearsed(one.model, "real-time"))
+            fetched = _fetched(connection, one.table.partition(".")[2])
+            rehearsed.runs[run] = comparison.compare(
+                one.model, fetched, _key(project, one.model), leave_out=(_LOADED_AT,)
+            )
+
+
+def _key(project: Project, table: str) -> list[str]:
+    contract = project.contracts.get(table)
+    columns = contract.columns if contract else ()
+    return [column.name for column in columns if column.primary_key_position is not None]
+
+
+#: Of a row that came twice, an incremental run takes the later load's time, and a query of all rows
+#: the first one's: real-time tables are compared without it.
+_LOADED_AT = "loaded_at"
 _NOT_THERE = {"status": "not built", "message": "", "name": "", "table": ""}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from waypoint.snowflake.rehearsal.comparing import Compared
@@ -15,18 +15,23 @@ def as_data(result: Rehearsal, given: str) -> dict[str, Any]:
         "input": given,
         "equal": result.succeeded,
         "rows_loaded": result.rows,
-        "models": [
-            {
-                "name": one.name,
-                "kind": one.kind,
-                "equal": one.equal,
-                "runs": {run: _run(compared) for run, compared in one.runs.items()},
-            }
-            for one in sorted(result.models.values(), key=lambda one: one.name)
-        ],
+        "models": _tables(result.models.values()),
+        "realtime": _tables(result.realtime.values()),
         "tests": {"alike": result.tests_alike, "different": result.tests},
         "seconds": result.seconds,
     }
+
+
+def _tables(tables: Iterable[Rehearsed]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": one.name,
+            "kind": one.kind,
+            "equal": one.equal,
+            "runs": {run: _run(compared) for run, compared in one.runs.items()},
+        }
+        for one in sorted(tables, key=lambda one: one.name)
+    ]
 
 
 def _run(compared: Compared) -> dict[str, Any]:
@@ -46,13 +51,15 @@ def _run(compared: Compared) -> dict[str, Any]:
 def lines(result: Rehearsal) -> Iterator[str]:
     """What differs, and how much was compared."""
     different = [one for one in result.models.values() if not one.equal]
-    for one in different:
+    for one in [*different, *(one for one in result.realtime.values() if not one.equal)]:
         yield from _told(one)
     yield from (f"✗ {test}" for test in result.tests)
     rows = sum(compared.rows for one in result.models.values() for compared in one.runs.values())
     rounded = sum(c.rounded for one in result.models.values() for c in one.runs.values())
     tests = sum(result.tests_alike.values())
     told = f"{len(result.models) - len(different)} of {len(result.models)} tables equal"
+    if result.realtime:
+        told += f" and {sum(one.equal for one in result.realtime.values())} real-time ones"
     yield (
         f"{told} in both runs, {rows:,} rows compared ({rounded:,} but for the last digits of a"
         f" float); {tests} tests ended alike, {len(result.tests)} otherwise"
@@ -68,5 +75,5 @@ def _told(one: Rehearsed) -> Iterator[str]:
             f", of {compared.rows:,} and {compared.rows_there:,}"
         )
         columns = ", ".join(f"{name} ({count:,})" for name, count in compared.columns.items())
-        yield f"✗ {one.name}, {run} run: {said}{f'; in {columns}' if columns else ''}"
+        yield f"✗ {one.name} ({one.kind}), {run} run: {said}{f'; in {columns}' if columns else ''}"
         yield from (f"    {example}" for example in compared.examples)
