@@ -272,17 +272,17 @@ class Loader:
     def _wait(self, group: Group, pipeline: Pipeline[_Prepared]) -> None:
         """Wait for room; the group is kept, however long it takes."""
         begun = time.monotonic()
+        paused = False
         while pipeline.is_full() and not self._stop.is_set():
             pipeline.wait(0.1)
             if time.monotonic() - begun > _LONG_WAIT:
                 # no more is fetched, but the group hears from us
-                assigned = group.consumer.assignment()
-                group.consumer.pause(assigned)
+                group.consumer.pause(group.consumer.assignment())
+                paused = True
                 for consumed in group.poll(_AT_ONCE, self._linger):
                     pipeline.put(consumed)
-                if not pipeline.is_full():
-                    group.consumer.resume(assigned)
-                    return
+        if paused:
+            group.consumer.resume(group.consumer.assignment())
 
     def _taken(
         self, consumer: Consumer, partitions: Mapping[str, list[int]]

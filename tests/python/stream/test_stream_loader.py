@@ -16,6 +16,7 @@ from ingestion.extractors.dumps import land_dumps
 from ingestion.inbox import dropped
 from ingestion.loading import load_landed
 from ingestion.messages import topic_of
+from ingestion.stream.sinks.parquet import ParquetSink
 from waypoint.errors import Unavailable, UnusableInput
 from waypoint.warehouse import reading
 
@@ -270,6 +271,27 @@ def test_metrics_are_served(desk):
         assert f'waypoint_stream_{name}_total{{topic="{desk.topic}"}} 1.0' in text
     assert f'waypoint_stream_lag{{partition="0",topic="{desk.topic}"}} 0.0' in text
     assert "waypoint_stream_commit_seconds_count" in text
+
+
+def test_a_slow_sink_holds_the_reading_up_and_loses_nothing(desk, monkeypatch):
+    for name, value in (("_WAITING", 1_000), ("_MESSAGES", 20)):
+        monkeypatch.setattr(f"ingestion.stream.pipeline.{name}", value)
+    monkeypatch.setattr("ingestion.stream.loader._LONG_WAIT", 0.0)  # the group is told at once
+    monkeypatch.setattr("ingestion.stream.loader._AT_ONCE", 20)
+    commit = ParquetSink.commit
+
+    def slowly(sink):
+        time.sleep(0.1)
+        return commit(sink)
+
+    monkeypatch.setattr(ParquetSink, "commit", slowly)
+    desk.send([slip(n) for n in range(100)])
+    desk.send([slip(n) for n in range(100, 200)], partition=1)
+
+    totals = desk.load()
+
+    assert (totals.landed, totals.batches >= 5) == (200, True)
+    assert desk.accounted() == {0: set(range(100)), 1: set(range(100))}
 
 
 def test_two_loaders_share_a_topic_and_one_takes_over_from_the_other(desk):
