@@ -134,6 +134,12 @@ def _history(
     for one in retained:
         if one.table == f"{RAW}.{QUARANTINE}" and not (one.held_by or one.waiting):
             oldest = now(project) - timedelta(days=one.retention_days)
+    there = connection.execute(
+        "select 1 from information_schema.tables where table_schema = ? and table_name = ?",
+        [RAW, LOAD_HISTORY],
+    ).fetchone()
+    if there is None:  # nothing was loaded yet
+        return frozenset(), []
     rows = connection.execute(f"select file, loaded_at from {RAW}.{LOAD_HISTORY}").fetchall()
     old = [
         name
