@@ -116,6 +116,8 @@ def _config(gateway: Gateway, factory: Callable[[], FastAPI]) -> uvicorn.Config:
         # requests wait for the brokers at most this long; those that came are answered
         timeout_graceful_shutdown=int(gateway.settings.delivery_seconds) + 5,
         timeout_keep_alive=30,
+        # a worker that imports on a busy machine is slow, not dead
+        timeout_worker_healthcheck=60,
         backlog=2048,
     )
 

@@ -138,7 +138,7 @@ def test_what_is_acknowledged_is_in_the_topic_however_often_the_broker_is_killed
     senders = Senders(on_kafka.gateway.url)
     senders.begin()
     try:
-        for trial in range(20):
+        for trial in range(12):
             before = len(senders.acknowledged)
             wait_until(
                 lambda before=before, trial=trial: len(senders.acknowledged) > before + 17 * trial
