@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 from ingestion.loading.snowflake import OPTIONAL, connection_arguments
 from waypoint.errors import Unavailable, UnusableInput
@@ -16,6 +17,8 @@ from waypoint.snowflake.rehearsal.rehearsing import Rehearsal, emptied, rehearse
 from waypoint.snowflake.rehearsal.standin import Account, serving
 
 SIMULATED = "simulated"
+#: What stands before schemas in a shared database: macros/warehouse/generate_schema_name.sql.
+PREFIX_VARIABLE = "WAYPOINT_SCHEMA_PREFIX"
 
 #: How dbt's profile calls what the connector calls otherwise; secrets are named, not written.
 _IN_PROFILE = {
@@ -54,7 +57,8 @@ def rehearse_project(
     else:
         loads = inputs.landed(Path(given).resolve(), folder / "parts")
     account = _real_account() if on_account else serving(folder / "account")
-    with account as reached:
+    with account as reached, patch.dict(os.environ):
+        os.environ.pop(PREFIX_VARIABLE, None)  # the database is the rehearsal's own
         return rehearse(
             project, loads, folder, reached, models=models, with_unit_tests=with_unit_tests, say=say
         )

@@ -1,0 +1,138 @@
+"""Where the stand-in was unlike Snowflake in what dbt and the loader use, and is not any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fakesnow")
+import snowflake.connector as connector
+
+from waypoint.snowflake.rehearsal.positions import st_geohash, st_point
+from waypoint.snowflake.rehearsal.standin import serving
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with (
+        serving(tmp_path_factory.mktemp("account")) as account,
+        connector.connect(**account.connector) as connection,
+    ):
+        connection.cursor().execute("create schema if not exists staging")
+        yield connection
+
+
+@pytest.fixture
+def run(connection: Any) -> Any:
+    return lambda statement: connection.cursor().execute(statement).fetchall()
+
+
+def test_a_null_timestamp_stays_null(run: Any) -> None:
+    query = "select column1 as t from values (null::timestamp_ntz), ('2026-01-31 10:00:00.000005')"
+    assert run(query) == [(None,), (datetime(2026, 1, 31, 10, 0, 0, 5),)]
+
+
+def test_a_table_made_of_a_query_keeps_its_required_columns(run: Any) -> None:
+    def make(value: str) -> None:
+        run(
+            "create or replace transient table staging.needed (id bigint not null, name varchar)"
+            f" as (select id, name from (select {value} as id, 'a' as name) as it)"
+        )
+
+    make("1")
+    with pytest.raises(connector.errors.ProgrammingError):
+        make("null")
+
+
+def test_a_temporary_table_can_stand_in_a_schema(run: Any) -> None:
+    run("create or replace temporary table WAYPOINT.staging.passing as (select 1 as one)")
+    assert run("select one from WAYPOINT.staging.passing") == [(1,)]
+
+
+def test_merge_updates_and_inserts_and_says_how_many(connection: Any, run: Any) -> None:
+    run("create or replace table staging.versions (id bigint, name varchar)")
+    run("insert into staging.versions values (1, 'a'), (2, 'b')")
+    cursor = connection.cursor().execute(
+        "merge into staging.versions as dest using (select 2 as id, 'c' as name union all"
+        " select 3, 'd') as source on dest.id = source.id"
+        " when matched then update set name = source.name"
+        " when not matched then insert (id, name) values (source.id, source.name)"
+    )
+    assert cursor.rowcount == 2
+    rows = run("select id, name from staging.versions order by id")
+    assert rows == [(1, "a"), (2, "c"), (3, "d")]
+
+
+def test_sums_of_exact_numbers_are_exact(run: Any) -> None:
+    query = "select sum(x) from (select 9007199254740993 as x union all select 2) as it"
+    assert run(query) == [(9007199254740995,)]
+    query = "select sum(cast(column1 as decimal(18,2))) from values ('0.10'), ('0.20')"
+    assert run(query) == [(Decimal("0.30"),)]
+
+
+def test_trim_takes_off_the_characters_that_it_is_told(run: Any) -> None:
+    assert run("select trim('a, b, ', ', '), trim('  c ')") == [("a, b", "c")]
+
+
+def test_the_kind_of_a_variant_is_that_of_its_json(run: Any) -> None:
+    query = "select typeof(try_parse_json(column1)) from values ('[1]'), ('{\"a\": 1}'), ('[')"
+    assert run(query) == [("ARRAY",), ("OBJECT",), (None,)]
+
+
+def test_a_comment_within_an_expression_does_no_harm(run: Any) -> None:
+    query = """
+        select
+            -- the middle
+            percentile_cont(0.5) within group (
+                order by abs(column1)
+            ) / 2 as middle
+        from values (-4), (2), (8)
+    """
+    assert [float(middle) for (middle,) in run(query)] == [2.0]
+
+
+def test_a_statement_that_fails_is_told_at_once_and_the_session_goes_on(run: Any) -> None:
+    run("begin")
+    with pytest.raises(connector.errors.ProgrammingError):
+        run("select match_recognize_nothing(1)")
+    run("rollback")
+    assert run("select 1") == [(1,)]
+
+
+def test_apostrophes_in_comments_of_tables_do_no_harm(run: Any) -> None:
+    run("create or replace table staging.remarked (id bigint)")
+    run("comment on table staging.remarked is 'it''s here'")
+
+
+@pytest.mark.parametrize(
+    ("latitude", "longitude", "geohash"),
+    [
+        # published examples of the algorithm
+        (57.64911, 10.40744, "u4pruydqqvj"),
+        (42.605, -5.603, "ezs42"),
+        (48.8583, 2.2945, "u09tunq"),
+        (-90.0, -180.0, "0000000"),
+    ],
+)
+def test_geohashes_are_those_of_the_algorithm(
+    latitude: float, longitude: float, geohash: str, run: Any
+) -> None:
+    assert st_geohash(st_point(longitude, latitude), len(geohash)) == geohash
+    query = f"select st_geohash(st_makepoint({longitude}, {latitude}), {len(geohash)})"
+    assert run(query) == [(geohash,)]
+
+
+def test_nothing_is_left_open(tmp_path: Any) -> None:
+    import socket
+    import threading
+
+    before = threading.active_count()
+    with serving(tmp_path) as account:
+        port = account.connector["port"]
+    with socket.socket() as probe, pytest.raises(OSError):
+        probe.connect(("127.0.0.1", port))
+    assert threading.active_count() <= before
