@@ -8,6 +8,7 @@ the next round; nothing counts as published before the broker has said so.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -30,6 +31,8 @@ from waypoint.errors import UnusableInput, WaypointError
 
 #: How many quotes are remembered, so that one that is said again is not published again.
 _REMEMBERED = 100_000
+#: Seconds between looks at whether to stop, and those that a broker gets after that.
+_STEP, _LAST_WAIT = 0.5, 5.0
 #: A message that holds the record's name beside what the entry makes of it.
 _NAMED = {"id": Rule(paths=("$id",)), "data": Rule(paths=("$data",))}
 
@@ -187,6 +190,7 @@ class Poller:
     sources: Sequence[QuoteSource]
     spill: Path
     patience: float = 60.0  # seconds, for the broker
+    stopping: Callable[[], bool] = lambda: False  # then a broker that is away is not waited for
     _published: dict[str, None] = field(default_factory=dict)
     _producer: Any = None
 
@@ -216,7 +220,7 @@ class Poller:
     def close(self) -> None:
         """Wait for what is on its way to the broker."""
         if self._producer is not None:
-            self._producer.flush(self.patience)
+            self._wait(self._producer)
             self._producer = None
 
     def _knows(self, name: str) -> bool:
@@ -250,9 +254,18 @@ class Poller:
                 )
             except (KafkaException, BufferError, UnusableInput) as error:
                 problems[f"{self.topic.name}: {error}"] = None
-        # delivered or given up: the producer's own time-out is shorter
-        producer.flush(self.patience + 10)
+        self._wait(producer)
         return delivered, list(problems)
+
+    def _wait(self, producer: Any) -> None:
+        """Until all messages are delivered or given up, or those on their way are to be left."""
+        deadline = time.monotonic() + self.patience + 10  # the producer's own is shorter
+        while producer.flush(_STEP) and time.monotonic() < deadline:
+            if self.stopping():
+                deadline = min(deadline, time.monotonic() + _LAST_WAIT)
+                self.stopping = lambda: False
+        producer.purge()  # what is left fails, and is told
+        producer.flush(1)
 
     def _connected(self) -> Any:
         from confluent_kafka import Producer

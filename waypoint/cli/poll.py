@@ -124,6 +124,7 @@ def _run(poller: Poller, seconds: float, as_json: bool, quiet: bool) -> int:
     """Round after round until a signal comes; which one."""
     stopped = threading.Event()
     signals: list[int] = []
+    poller.stopping = stopped.is_set
 
     def stop(number: int, _: Any) -> None:
         signals.append(number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 import uuid
 from decimal import Decimal
 from pathlib import Path
@@ -92,6 +93,28 @@ def test_nobody_answers(polled, kafka_server):
     assert ended.code == 3, ended.out + ended.err
     assert ended.json["published"] == 0
     assert "503" in ended.json["failed"][0]
+
+
+def test_a_broker_that_is_away_does_not_hold_up_the_end(polled):
+    polling = polled.library.started(
+        *("poll", "--json"), WAYPOINT_KAFKA="127.0.0.1:1", WAYPOINT_SANDBOX=polled.address()
+    )
+    assert polling.stderr is not None
+    try:
+        assert "asking every 1 seconds" in polling.stderr.readline()
+        # it has asked, and waits for the broker
+        until = time.monotonic() + 120
+        while not polled.sandbox.requests and time.monotonic() < until:
+            time.sleep(0.05)
+        polling.send_signal(signal.SIGTERM)
+        out, said = polling.communicate(timeout=300)
+    finally:
+        polling.kill()
+    assert polling.returncode == 0, said
+    told = json.loads(out)
+    assert told["published"] == 0
+    (problem,) = told["failed"]
+    assert "Purged" in problem  # given up, not timed out
 
 
 def test_what_is_polled_is_not_fetched(polled):
