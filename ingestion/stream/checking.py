@@ -10,8 +10,9 @@ import time
 from dataclasses import dataclass
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ingestion import suppression
 from ingestion.batches import rejected_rows
@@ -43,6 +44,9 @@ _LOOKED_AT = 2_000
 #: How often, in seconds, that is done while there are no others.
 _DRIFT_SECONDS = 1.0
 _GOOD, _IDENTITY, _ERASED = "_good", "_identity", "_erased"
+_PARTITION, _OFFSET = "_of_partition", "_at_offset"
+#: For how many batches after broken JSON more of it is expected.
+_GUARDED = 100
 #: Columns that the engine need not copy, and the messages' columns that they are.
 _AS_THEY_CAME = {
     "_partition": "partition",
@@ -61,9 +65,10 @@ class Checked:
     """What came of a batch of messages.
 
     Attributes:
-        rows: the good rows in the order of the messages, with the contract's columns.
-        identities: for each of `rows` a hash (uint64) of what tells it from others; NULL where it
+        count: how many rows are good.
+        identities: for each good row a hash (uint64) of what tells it from others; NULL where it
             says nothing of it; None where the topic has nothing that does.
+        times: for each good row when it happened; None where the topic has no event time.
         rejects: the rows for the quarantine, without what the sink adds.
         rejected: the places, among the messages, of the rejected ones.
         erased: how many were left out, being about people who were erased.
@@ -71,12 +76,35 @@ class Checked:
             there are none, a batch each second is looked at, and of large ones only a part.
     """
 
-    rows: pa.Table
+    count: int
     identities: pa.ChunkedArray | None
+    times: pa.ChunkedArray | None
     rejects: pa.Table
     rejected: pa.Array
     erased: int
     drift: dict[str, int]
+    _judged: pa.Table
+    _messages: pa.Table
+    _good: npt.NDArray[np.bool_]
+    _columns: tuple[str, ...]
+
+    def rows(self, new: npt.NDArray[np.bool_] | None = None) -> pa.Table:
+        """The good rows (of which `new` holds) in order, with the contract's columns.
+
+        They are copied here, once.
+        """
+        kept = self._good
+        if new is not None and not new.all():
+            kept = kept.copy()
+            kept[kept] = new
+        judged, messages = self._judged, self._messages
+        if not kept.all():
+            judged, messages = judged.filter(pa.array(kept)), messages.filter(pa.array(kept))
+        moments = messages.column("timestamp").cast(pa.timestamp("ms")).cast(pa.timestamp("us"))
+        given = {
+            name: messages.column(theirs) for name, theirs in _AS_THEY_CAME.items() if theirs
+        } | {"_kafka_timestamp": moments}
+        return pa.table({n: given[n] if n in given else judged.column(n) for n in self._columns})
 
 
 class Checker:
@@ -91,6 +119,7 @@ class Checker:
         self._area = area
         self._columns = [c.name for c in topic.contract.columns if c.name not in _ADDED]
         self._drift_seen, self._drift_at = False, 0.0
+        self._guards = 0
         self._stamp = suppression.stamp(area)
         self._prepare()
 
@@ -105,42 +134,39 @@ class Checker:
         if stamp != self._stamp:
             self._stamp = stamp
             self._prepare()
-        prepared = self._plain
+        prepared = self._guarded if self._guards else self._plain
         try:
             judged = self._judged(messages, prepared)
         except duckdb.InvalidInputException:
-            # some value is broken JSON, which one pays for only then
+            # some value is broken JSON, which one pays for only then, and for a while
+            self._guards = _GUARDED
             prepared = self._guarded
             judged = self._judged(messages, prepared)
-        good = judged.column(_GOOD).combine_chunks()
-        bad = pc.invert(good)
+        self._guards = max(0, self._guards - 1)
+        judged = _in_order(judged, messages)
+        good = judged.column(_GOOD).to_numpy(zero_copy_only=False)
+        bad = ~good
         erased = 0
         if _ERASED in judged.column_names:
-            theirs = judged.column(_ERASED).combine_chunks()
-            erased = int(pc.sum(theirs).as_py() or 0)
-            good, bad = pc.and_not(good, theirs), pc.and_not(bad, theirs)
-        identities = judged.column(_IDENTITY) if self.topic.identity else None
-        rows, readable = judged, messages
-        if not pc.all(good).as_py():
-            rows, readable = judged.filter(good), messages.filter(good)
-            identities = identities.filter(good) if identities is not None else None
-        rejected = pc.indices_nonzero(bad).cast(pa.int64())
+            theirs = judged.column(_ERASED).to_numpy(zero_copy_only=False)
+            erased = int(theirs.sum())
+            good, bad = good & ~theirs, bad & ~theirs
+        rejected = pa.array(np.flatnonzero(bad), pa.int64())
         return Checked(
-            self._with_places(rows, readable),
-            identities,
-            self._rejects(messages.take(rejected), prepared) if len(rejected) else self._no_rejects,
-            rejected,
-            erased,
-            self._drift(readable),
+            count=int(good.sum()),
+            identities=_where(judged, _IDENTITY, good) if self.topic.identity else None,
+            times=_where(judged, self.topic.event_time, good) if self.topic.event_time else None,
+            rejects=self._rejects(messages.take(rejected), prepared)
+            if len(rejected)
+            else self._no_rejects,
+            rejected=rejected,
+            erased=erased,
+            drift=self._drift(messages, good),
+            _judged=judged,
+            _messages=messages,
+            _good=good,
+            _columns=tuple(self._columns),
         )
-
-    def _with_places(self, rows: pa.Table, messages: pa.Table) -> pa.Table:
-        """The contract's columns: what the check has typed, and what came with the messages."""
-        moments = messages.column("timestamp").cast(pa.timestamp("ms")).cast(pa.timestamp("us"))
-        given = {
-            name: messages.column(theirs) for name, theirs in _AS_THEY_CAME.items() if theirs
-        } | {"_kafka_timestamp": moments}
-        return pa.table({n: given[n] if n in given else rows.column(n) for n in self._columns})
 
     def _prepared(self, guarded: bool) -> _Prepared:
         query = (
@@ -169,6 +195,7 @@ class Checker:
             if c.name in self._columns and c.name not in _AS_THEY_CAME
         )
         found = f"select {columns}{', ' if columns else ''}{checked.good} as {_GOOD}"
+        found += f", _partition as {_PARTITION}, _offset as {_OFFSET}"
         if erased is not None:
             found += f", {_ERASED}"
         if self.topic.identity:
@@ -192,15 +219,15 @@ class Checker:
         found = self._connection.execute(prepared.bad_rows).to_arrow_table()
         return found.select([n for n in TABLES[QUARANTINE] if n not in _OF_THE_SINK])
 
-    def _drift(self, messages: pa.Table) -> dict[str, int]:
+    def _drift(self, messages: pa.Table, good: npt.NDArray[np.bool_]) -> dict[str, int]:
         now = time.monotonic()
         if not self._drift_seen and now - self._drift_at < _DRIFT_SECONDS:
             return {}
         self._drift_at = now
-        count = messages.num_rows
-        if count > _LOOKED_AT:
-            step = count // _LOOKED_AT
-            messages = messages.take(pa.array(range(0, count, step), pa.int64()))
+        places = np.flatnonzero(good)
+        if len(places) > _LOOKED_AT:
+            places = places[:: len(places) // _LOOKED_AT]
+        messages = messages.take(pa.array(places))
         self._connection.register("messages", messages)
         readable = f"case when {starts_an_object('value')} then value end"
         found = unknown_fields(
@@ -217,6 +244,21 @@ class _Prepared:
     all_rows: str
     bad_rows: str
     checked: Validation
+
+
+def _where(judged: pa.Table, name: str, good: npt.NDArray[np.bool_]) -> pa.ChunkedArray:
+    return judged.column(name) if good.all() else judged.column(name).filter(pa.array(good))
+
+
+def _in_order(judged: pa.Table, messages: pa.Table) -> pa.Table:
+    """What was judged in the order of the messages, which the engine keeps where it can."""
+    partitions, offsets = judged.column(_PARTITION).to_numpy(), judged.column(_OFFSET).to_numpy()
+    theirs = messages.column("partition").to_numpy(), messages.column("offset").to_numpy()
+    if (partitions == theirs[0]).all() and (offsets == theirs[1]).all():
+        return judged
+    places = np.empty(len(offsets), dtype=np.int64)
+    places[np.lexsort(theirs)] = np.lexsort((partitions, offsets))
+    return judged.take(pa.array(places))
 
 
 def _chunked(messages: pa.Table) -> pa.Table:

@@ -368,20 +368,17 @@ class Loader:
         return _Prepared(batch, dead, checked.drift, consumed.since)
 
     def _without_duplicates(self, lane: _Lane, checked: Checked) -> tuple[pa.Table, int]:
-        if checked.identities is None or not checked.rows.num_rows:
-            return checked.rows, 0
-        assert lane.topic.event_time is not None
+        if checked.identities is None or checked.times is None or not checked.count:
+            return checked.rows(), 0
         told = pc.is_valid(checked.identities).to_numpy(zero_copy_only=False)
         hashes = pc.fill_null(checked.identities, 0).to_numpy()
-        times = _micros(checked.rows.column(lane.topic.event_time))
+        times = _micros(checked.times)
         if told.all():
             new = lane.recent.first_seen(hashes, times)
         else:
             new = np.ones(len(hashes), dtype=np.bool_)
             new[told] = lane.recent.first_seen(hashes[told], times[told])
-        if new.all():
-            return checked.rows, 0
-        return checked.rows.filter(pa.array(new)), int(len(new) - new.sum())
+        return checked.rows(new), int(len(new) - new.sum())
 
     def _timed(
         self, lane: _Lane, rows: pa.Table

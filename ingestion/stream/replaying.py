@@ -118,21 +118,20 @@ def _new(area: LandingArea, spill: Path, sink: Sink, topic: Topic, messages: pa.
     """The messages without those that say what has landed, or what one before them says."""
     if not topic.identity:
         return messages
-    assert topic.event_time is not None
     with open_engine(spill) as engine:
         checked = Checker(engine, topic, area).check(messages)
         recent = Recent(lambda periods: landed_hashes(engine, topic, sink, periods))
         recent.remember_nothing()
-        assert checked.identities is not None
+        assert checked.identities is not None and checked.times is not None
         told = pc.is_valid(checked.identities).to_numpy(zero_copy_only=False)
         times = np.array(
-            [micros(t) if t else 0 for t in checked.rows.column(topic.event_time).to_pylist()],
+            [micros(t) if t else 0 for t in checked.times.to_pylist()],
             dtype=np.int64,
         )
         hashes = pc.fill_null(checked.identities, 0).to_numpy()
         new = np.ones(len(told), dtype=np.bool_)
         new[told] = recent.first_seen(hashes[told], times[told])
-    twice = checked.rows.filter(pa.array(~new)).column("_offset")
+    twice = checked.rows(~new).column("_offset")
     kept = pc.invert(pc.is_in(messages.column("offset"), value_set=twice.combine_chunks()))
     return messages.filter(kept)
 

@@ -45,7 +45,7 @@ def batch(area, tmp_path, first, last, partition=0, value='{{"slip": "S{0}", "ca
     )
     with open_engine(tmp_path / "spill") as engine:
         checked = Checker(engine, TOPIC, area).check(messages)
-    return Batch(TOPIC, {partition: Span(first, last)}, checked.rows, checked.rejects)
+    return Batch(TOPIC, {partition: Span(first, last)}, checked.rows(), checked.rejects)
 
 
 def test_an_older_writer_is_fenced_and_lands_nothing(area, sink, tmp_path):
