@@ -6,11 +6,14 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from waypoint.errors import UnusableInput
 from waypoint.project import Project
 from waypoint.warehouse import first_line, published
+
+if TYPE_CHECKING:
+    import duckdb
 
 _BATCH = 10_000
 
@@ -31,15 +34,27 @@ def asked(project: Project, sql: str, limit: int | None = None) -> Iterator[Answ
         NothingPublished: there is no published copy yet.
         UnusableInput: the statement is wrong, or would change something.
     """
+    with published(project) as connection, asked_of(connection, sql, limit) as answer:
+        yield answer
+
+
+@contextmanager
+def asked_of(
+    connection: duckdb.DuckDBPyConnection, sql: str, limit: int | None = None
+) -> Iterator[Answer]:
+    """The answer to one SQL statement on a connection; at most `limit` rows of it.
+
+    Raises:
+        UnusableInput: the statement is wrong, or would change something.
+    """
     import duckdb
 
-    with published(project) as connection:
-        try:
-            result = connection.execute(sql)
-            columns = tuple(column[0] for column in result.description or ())
-            yield Answer(columns, _batches(result.fetchmany, limit))
-        except duckdb.Error as error:
-            raise UnusableInput(first_line(str(error))) from None
+    try:
+        result = connection.execute(sql)
+        columns = tuple(column[0] for column in result.description or ())
+        yield Answer(columns, _batches(result.fetchmany, limit))
+    except duckdb.Error as error:
+        raise UnusableInput(first_line(str(error))) from None
 
 
 def _batches(

@@ -37,6 +37,7 @@ COMMANDS = {
     "publish": "waypoint.cli.publish:publish",
     "status": "waypoint.cli.status:status",
     "query": "waypoint.cli.query:query",
+    "realtime": "waypoint.cli.realtime:realtime",
     "quality": "waypoint.cli.quality:quality",
     "contracts": "waypoint.cli.contracts:contracts",
     "access": "waypoint.cli.access:access",

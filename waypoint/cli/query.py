@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,20 +38,50 @@ def query(
       waypoint query "show all tables" --json
       waypoint query - --csv < question.sql > answer.csv
     """
-    from waypoint.querying import asked, write_csv, write_json
+    from waypoint.querying import asked
 
-    if as_json and as_csv:
-        raise UnusableInput("--json and --csv were both given", hint="give one of them")
-    shared = invocation(context)
+    form = Form(as_json, as_csv, limit, invocation(context).quiet)
     statement = sys.stdin.read() if sql == "-" else sql
-    shown = _SHOWN if limit is None else limit
-    with asked(shared.project, statement, limit if as_json or as_csv else shown + 1) as found:
-        if as_json:
+    with asked(invocation(context).project, statement, form.wanted) as found:
+        form.write(found)
+
+
+@dataclass(frozen=True)
+class Form:
+    """How an answer is written: for people unless as JSON or CSV.
+
+    Raises:
+        UnusableInput: both were asked for.
+    """
+
+    as_json: bool
+    as_csv: bool
+    limit: int | None
+    quiet: bool
+
+    def __post_init__(self) -> None:
+        if self.as_json and self.as_csv:
+            raise UnusableInput("--json and --csv were both given", hint="give one of them")
+
+    @property
+    def _shown(self) -> int:
+        return _SHOWN if self.limit is None else self.limit
+
+    @property
+    def wanted(self) -> int | None:
+        """How many rows to ask for; all where it is None."""
+        return self.limit if self.as_json or self.as_csv else self._shown + 1
+
+    def write(self, found: Answer) -> None:
+        """Write the answer to stdout."""
+        from waypoint.querying import write_csv, write_json
+
+        if self.as_json:
             write_json(found, sys.stdout, plain)
-        elif as_csv:
+        elif self.as_csv:
             write_csv(found, sys.stdout)
         else:
-            _print(found, shown, shared.quiet)
+            _print(found, self._shown, self.quiet)
 
 
 def _print(found: Answer, shown: int, quiet: bool) -> None:
