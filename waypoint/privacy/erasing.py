@@ -310,13 +310,13 @@ class _Erasure:
         """Build what is made of rows that went, and publish; how many nodes, which copies."""
         from waypoint.building import build, last_build, remember
 
-        if not self.work.touched or not (
-            self.project.target != EMBEDDED or self.project.warehouse_file.exists()
-        ):
+        selection = self._selection()
+        embedded = self.project.target == EMBEDDED
+        if not selection or (embedded and not self.project.warehouse_file.exists()):
             return 0, ()
         self.report("building what is computed of it")
         before = last_build(self.project)
-        built = build(self.project, full_refresh=True, arguments=self._selection())
+        built = build(self.project, full_refresh=True, arguments=selection)
         if built.failures:
             raise NotErased(
                 f"{len(built.failures)} of the tables and tests that were built again failed, so"
@@ -325,7 +325,7 @@ class _Erasure:
             )
         if before is not None and not before.failures and not before.partial:
             remember(self.project, before)
-        if self.project.target != EMBEDDED:
+        if not embedded:
             return len(built.nodes), ()
         self.report("writing the warehouse anew")
         write_anew(self.project.warehouse_file)
@@ -333,6 +333,8 @@ class _Erasure:
 
     def _selection(self) -> list[str]:
         """dbt's arguments: the children of what was touched, but what still has its own rows.
+
+        None where nothing under contract was touched.
 
         Tables on the way that have keys of people lost the person's rows already, and may be all
         that is left of raw rows past their retention.
@@ -348,6 +350,8 @@ class _Erasure:
         for contract in self.project.contracts.in_schema("staging"):
             if person_keys(contract):
                 kept.append(contract.family)
+        if not selected:
+            return []
         kinds = ["resource_type:snapshot", "resource_type:seed"]
         return ["--select", *selected, "--exclude", *kinds, *kept]
 
