@@ -26,6 +26,8 @@ from waypoint.errors import Unavailable, UnusableInput
 BATCH = "batch"
 
 _SECONDS = 60.0
+#: For how long it is known what became of a batch, in seconds.
+_KEPT = 30 * 86400.0
 _QUIET: dict[str, Any] = {"log_level": 0, "error_cb": lambda error: None}
 
 
@@ -65,6 +67,7 @@ class BrokerTopic:
                     _write(begun, {"ends": self._ends()})
                 where = self._send(producer, batch, messages)
         _write(begun, {"ends": {}, "where": where})
+        _sweep(begun.parent)
         return where
 
     @contextmanager
@@ -223,6 +226,14 @@ def _told(topic: str) -> Iterator[None]:
         refused = said.code() > 0 and not said.retriable() and not said.txn_requires_abort()
         kind = UnusableInput if refused else Unavailable
         raise kind(f"{topic}: the broker does not take what is published: {said.str()}") from None
+
+
+def _sweep(folder: Path) -> None:
+    """Forget batches that nobody will publish again."""
+    for path in folder.glob("*.json"):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _KEPT:
+                path.unlink()
 
 
 def _read(path: Path) -> dict[str, Any] | None:

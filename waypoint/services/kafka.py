@@ -144,10 +144,11 @@ class Kafka:
 
     def stop(self) -> None:
         """Stop all nodes that run; calling it again is allowed."""
-        properties = {
-            node.pid: str(self._properties(node)) for node in self.nodes if node.pid is not None
-        }
-        stop_all(properties, STOP_SECONDS)
+        self._stop([node.pid for node in self.nodes if node.pid is not None])
+
+    def _stop(self, pids: Sequence[int]) -> None:
+        properties = {node.pid: str(self._properties(node)) for node in self.nodes}
+        stop_all({pid: properties[pid] for pid in pids}, STOP_SECONDS)
 
     # starting
 
@@ -161,16 +162,19 @@ class Kafka:
             stopped = [node for node in self.nodes if not self.is_running(node.number)]
             if len(stopped) == len(self.nodes):
                 self._choose_ports()
-                stopped = self.nodes
-            processes = [self._start(node) for node in stopped]
+                stopped = list(self.nodes)
+            processes: list[subprocess.Popen[bytes]] = []
             try:
+                for node in stopped:
+                    processes.append(self._start(node))
                 self._wait(processes, time.monotonic() + START_SECONDS)
                 return
             except _PortTaken as error:
+                # every node knows the others' ports, so all of them begin anew
                 said = str(error)
                 self.stop()
             except BaseException:
-                self.stop()
+                self._stop([process.pid for process in processes])  # those that ran stay
                 raise
         raise Unavailable(said)
 
@@ -294,7 +298,8 @@ def start_kafka(folder: Path, brokers: int = 1, ends_with_parent: bool = False) 
         if len(kafka.nodes) != brokers:
             raise UnusableInput(
                 f"the Kafka in {folder} has {len(kafka.nodes)} brokers, not {brokers}",
-                hint="ask for as many as it has, or give up what it holds: waypoint services down --discard",
+                hint="ask for as many as it has, or give up what it holds:"
+                " waypoint services down --discard",
             )
         kafka.ends_with_parent = ends_with_parent
         kafka.start()
