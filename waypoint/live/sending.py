@@ -142,8 +142,10 @@ class Sources:
                     again.append(message)
                 else:
                     self._told(message, result["status"])
-            if again and time.monotonic() > deadline:
-                raise Unavailable("the gateway keeps saying that the brokers are away")
+            if again:
+                if time.monotonic() > deadline:
+                    raise Unavailable("the gateway keeps saying that the brokers are away")
+                time.sleep(0.5)
             waiting = again
 
     def _halves(self, door: Endpoint, messages: list[Message]) -> None:
