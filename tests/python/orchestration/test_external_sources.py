@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -148,3 +149,29 @@ def test_a_broken_entry_is_one_dag_that_says_so_and_the_others_stay(services):
     with pytest.warns(UserWarning):
         state, tasks = ran(services, "fetch_bus_feed")
     assert (state, tasks) == ("failed", {"entry": "failed"})
+
+
+@pytest.mark.long
+def test_with_a_broker_the_run_publishes_to_its_topic(services, kafka_server, monkeypatch):
+    from confluent_kafka import Consumer
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    servers = {"bootstrap.servers": kafka_server.bootstrap}
+    admin = AdminClient(servers)
+    for made in admin.create_topics([NewTopic("lending-slips", 3, 1)]).values():
+        made.result(60)
+    monkeypatch.setenv("WAYPOINT_KAFKA", kafka_server.bootstrap)
+
+    state, tasks = ran(services, "fetch_branch_slips")
+
+    assert (state, tasks["publish"]) == ("success", "success")
+    assert published(services) == []  # nothing in the folder
+    consumer = Consumer(servers | {"group.id": "desk", "auto.offset.reset": "earliest"})
+    consumer.subscribe(["lending-slips"])
+    slips, until = [], time.monotonic() + 120
+    while len(slips) < ALL and time.monotonic() < until:
+        message = consumer.poll(1)
+        if message is not None and message.error() is None:
+            slips.append(json.loads(message.value())["slip"])
+    consumer.close()
+    assert len(slips) == len(set(slips)) == ALL
