@@ -83,6 +83,10 @@ def test_the_kind_of_a_variant_is_that_of_its_json(run: Any) -> None:
     assert run(query) == [("ARRAY",), ("OBJECT",), (None,)]
 
 
+def test_a_dollar_sign_within_a_text_is_that(run: Any) -> None:
+    assert run("select '$oid'") == [("$oid",)]
+
+
 def test_a_comment_within_an_expression_does_no_harm(run: Any) -> None:
     query = """
         select
