@@ -60,12 +60,15 @@ class Slot:
 
 def script(tracked: Tracked) -> str:
     """The whole preparation as a script that can be run again."""
+    role = _name(tracked.address["user"])
     lines = [
         f"-- {tracked.source}: change capture of {', '.join(tracked.tables)}",
         "-- once, by whoever runs the server, which has to be restarted after it:",
         f"--   {_WAL_LEVEL};",
-        "-- the role that captures needs REPLICATION, and SELECT on the tables:",
-        f"--   alter role {tracked.address.get('user', 'capture')} replication;",
+        "-- the role that captures needs REPLICATION, SELECT on the tables, and where another"
+        " role owns the heartbeats:",
+        f"--   alter role {role} replication;",
+        f"--   grant select, insert, update on {_name(tracked.schema, HEARTBEATS)} to {role};",
     ]
     # a publication that is dropped, if only for a moment, breaks the connector that reads it
     statements = [

@@ -12,6 +12,7 @@ instead of holding passwords: `${file:<folder>/secrets.properties:<name>}`.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -104,6 +105,12 @@ class Connect:
         return f"http://{LOOPBACK}:{self.port}"
 
     @property
+    def group(self) -> str:
+        """Its group, and how its topics begin: workers of one group share their connectors, and
+        those of two folders do not know each other's secrets."""
+        return f"waypoint-connect-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]}"
+
+    @property
     def secrets(self) -> Path:
         """The file of passwords that its connectors may refer to."""
         return self.folder / "secrets.properties"
@@ -174,7 +181,7 @@ class Connect:
         self._properties.write_text(
             _PROPERTIES.format(
                 bootstrap=self.bootstrap,
-                group="waypoint-connect",
+                group=self.group,
                 replicas=self.replicas,
                 plugins=plugins(),
                 host=LOOPBACK,
