@@ -106,6 +106,7 @@ def find(rows: Sequence[Rows], people: People, given: Iterable[str]) -> Person:
     root = people.kind
     ids: dict[str, set[str]] = {root: set(given)}
     candidates: dict[str, set[str]] = {}
+    tried: set[tuple[str, str]] = set()
     while True:
         _seek(rows, {k: ids.get(k, set()) | candidates.get(k, set()) for k in {*ids, *candidates}})
         held = [some.holding(number) for number, some in enumerate(rows)]
@@ -115,11 +116,12 @@ def find(rows: Sequence[Rows], people: People, given: Iterable[str]) -> Person:
         _seek(rows, ids)
         learned = _learn(held, root)
         # an id that somebody else has, too, is learned again each time
-        tried = {kind: values | ids.get(kind, set()) for kind, values in candidates.items()}
+        tried |= {(kind, value) for kind, values in ids.items() for value in values}
+        tried |= {(kind, value) for kind, values in candidates.items() for value in values}
         candidates = {
             kind: new
             for kind, values in learned.items()
-            if (new := values - tried.get(kind, ids.get(kind, set())))
+            if (new := {value for value in values if (kind, value) not in tried})
         }
         if not candidates:
             break
