@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import duckdb
@@ -76,12 +77,12 @@ def _tell(
     if _BEGUN not in told:
         old = _published_ids(found, contract)
         result.known = len(old)
-        told = {_BEGUN: _SENT, **dict.fromkeys(old, _SENT)}
+        told = {_BEGUN: _SENT, **dict.fromkeys(map(_digest, old), _SENT)}
         memory.remember(result.channel, contract.name, told)
     for row, message in messages.items():
-        if row not in told:
+        if _digest(row) not in told:
             send(message)
-            memory.remember(result.channel, contract.name, {row: _SENT})
+            memory.remember(result.channel, contract.name, {_digest(row): _SENT})
             result.sent += 1
 
 
@@ -131,6 +132,11 @@ def _published_ids(found: Merged, contract: Contract) -> list[str]:
             contract.name, list(contract.key), str(contract.custom[ALERT].get("when", "true"))
         )
     ]
+
+
+def _digest(row: str) -> str:
+    """What is remembered of an id, which may be a person's: not the id itself."""
+    return blake2b(row.encode(), digest_size=16).hexdigest()
 
 
 def _id(contract: Contract, key: list[Any]) -> str:
