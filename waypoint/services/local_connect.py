@@ -16,7 +16,10 @@ class ConnectService:
         """See `Service`."""
         kafka = Place(place.project, "kafka").record()
         if kafka is None:
-            raise Unavailable("Kafka Connect needs Kafka, which does not run here")
+            raise Unavailable(
+                "Kafka Connect needs Kafka, which does not run here",
+                hint="waypoint services up kafka connect",
+            )
         worker = start_connect(place.folder, str(kafka["bootstrap"]), len(kafka["brokers"]))
         place.keep({"url": worker.url, "secrets": str(worker.secrets), "pid": worker.pid})
 
