@@ -262,8 +262,12 @@ def latency(bench: Bench, rate: int, seconds: float) -> list[float]:
     # it has to catch up first, in the same state
     bench.result(bench.loader("live"))
     before = set((state / "landing").rglob("*.parquet"))
-    reader = bench.start("load", str(state), "bench-live", str(seconds + 12))
-    time.sleep(6)
+    writers = state / "stream" / f"{TOPIC}.writers.json"
+    known = writers.stat().st_mtime_ns
+    reader = bench.start("load", str(state), "bench-live", str(seconds + 40))
+    while writers.stat().st_mtime_ns == known:
+        time.sleep(0.1)  # it has not taken the partitions up yet
+    time.sleep(2)
     sender = bench.start("steady", bench.bootstrap, str(rate), str(seconds))
     found = watched(state, reader, before)
     bench.result(sender)

@@ -26,6 +26,7 @@ GENERIC = {
     "is_deleted",
     "loaded_at",
     "primary_key",
+    "rejected_at",  # dead letters are Waypoint's own
     "row_count",
     "schema_name",
     "table_name",
