@@ -15,6 +15,9 @@ from waypoint.snowflake.checking import check
 from waypoint.snowflake.compiling import compiled
 
 pytest.importorskip("dbt.adapters.snowflake")
+#: dbt in this process takes long where many share its machine.
+pytestmark = pytest.mark.timeout(900)
+
 ROOT = Path(__file__).parents[3]
 
 
