@@ -184,7 +184,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, make_world: Any, slack: An
             OPENLINEAGE__TRANSPORT__TYPE="file",
             OPENLINEAGE__TRANSPORT__APPEND="true",
             OPENLINEAGE__TRANSPORT__LOG_FILE_PATH=str(events),
-            AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT="15",
+            AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT="120",
             AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL="3",
             WAYPOINT_SLACK_WEBHOOK=slack.url,
         )
