@@ -9,7 +9,7 @@ import socket
 import subprocess
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -101,9 +101,12 @@ def stopped_under_load(url: str, process: subprocess.Popen[str]) -> Senders:
 
 
 def ids(brokers: Brokers) -> set[str]:
-    """The ids of the events in the topic."""
-    values = [json.loads(message.value()) for message in brokers.messages().values()]
-    return {value["event_id"] for value in values if value}
+    """The ids of the events in the topic, in which other tests' poison stands too."""
+    found = set()
+    for message in brokers.messages().values():
+        with suppress(ValueError, TypeError, KeyError):
+            found.add(json.loads(message.value())["event_id"])
+    return found
 
 
 def address(url: str) -> tuple[str, int]:
@@ -175,15 +178,6 @@ def test_a_port_that_is_taken_is_said(project: Project, brokers: Brokers):
 
     assert ended.code == 3
     assert f"cannot listen on 127.0.0.1, port {port}" in ended.err
-
-
-def test_it_does_not_open_to_everybody(project: Project, brokers: Brokers):
-    ended = CommandLine(project.root).waypoint(
-        "gateway", "--host", "0.0.0.0", "--port", "0", WAYPOINT_KAFKA=brokers.bootstrap
-    )
-
-    assert ended.code == 2
-    assert "there are no API keys" in ended.err
 
 
 def test_it_makes_keys(project: Project, tmp_path: Path, brokers: Brokers):
