@@ -56,6 +56,11 @@ class DuckDBWarehouse:
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         try:
             return self.connection.execute(sql, list(parameters)).fetchall()
+        except RuntimeError as error:
+            if "interrupted" not in str(error):
+                raise
+            # Ctrl-C within a query
+            raise KeyboardInterrupt from None
         except duckdb.Error as error:
             # DuckDB's words can quote values, and the rest of them the statement
             said = first_line(str(error)).split(":")[0]

@@ -17,6 +17,9 @@ from ingestion.landing import LandingArea
 from waypoint.privacy import erasing
 from waypoint.project import Project
 
+#: A project is built twice, whatever else the machine does meanwhile.
+pytestmark = pytest.mark.timeout(900)
+
 NAME, CARD = "Grace Hopperly", "C0003"
 #: What is theirs; the slips are known by what is lent to them.
 THEIRS = (NAME, CARD, "S4-", "S5-", "S6-")
