@@ -114,10 +114,25 @@ class Merged:
     def published_rows(
         self, table: str, columns: Sequence[str], where: str = "true"
     ) -> list[tuple[Any, ...]]:
-        """Rows of a table as they were published; none where it was not."""
-        relation = self.nodes[self.models[table]].relation
+        """Rows of a table as they were published; none where it was not.
+
+        Raises:
+            UnusableInput: it is a view that names a catalog, which here is the merged one.
+        """
+        node = self.nodes[self.models[table]]
+        relation = node.relation
         if not self._is_published(relation):
             return []
+        named = self.connection.execute(
+            "select 1 from duckdb_views() where database_name = ? and schema_name = ?"
+            " and view_name = ? and contains(sql, ?)",
+            [_PUBLISHED, node.schema, node.name, f"{CATALOG}."],
+        ).fetchall()
+        if named:
+            raise UnusableInput(
+                f"{node.schema}.{node.name}: what was published of it cannot be told",
+                hint="`waypoint publish` makes a copy whose views name no catalog",
+            )
         listed = ", ".join(map(quoted, columns))
         return self._do(f"select {listed} from {_PUBLISHED}.{relation} where {where}").fetchall()
 

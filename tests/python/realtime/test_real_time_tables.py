@@ -104,7 +104,11 @@ def test_what_was_loaded_and_published_is_not_counted_again(
     project = _beside(published, tmp_path)
     _land(project, "late", [("S9", "C0002", "B 9", FIRST)])
     with merged(project) as found:
-        assert [table.files for table in found.tables()] == [1, 1, 1]
+        assert [(table.name, table.files) for table in found.tables()] == [
+            ("lendings_30m", 1),
+            ("lendings_by_day", 1),
+            ("stg_lendings", 1),
+        ]
     project.warehouse_file.parent.mkdir(parents=True)
     shutil.copy(project.published_file, project.warehouse_file)
     load_landed(project)
@@ -140,12 +144,8 @@ def test_a_table_that_is_not_there_is_named(published: Project) -> None:
 def test_the_command_answers(published: Project) -> None:
     library = Library(published.root)
     ended = library.waypoint("realtime", "show", "lendings_by_day", "--json")
-    assert [row["lendings"] for row in ended.json] == [2, 1] or ended.err
-    assert {row["name"] for row in library.waypoint("realtime", "tables", "--json").json} == {
-        "lendings_30m",
-        "lendings_by_day",
-        "stg_lendings",
-    }
+    assert ended.code == 0, ended.err
+    assert [row["lendings"] for row in ended.json] in ([2, 1], [1, 2])  # loaded at once
 
 
 def test_windows_are_sent_when_they_are_new_or_have_changed(
@@ -221,7 +221,7 @@ slips = st.integers(0, 11).map(
 
 
 @settings(
-    max_examples=12,
+    max_examples=6,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
