@@ -31,6 +31,11 @@ GENERIC = {
     "schema_name",
     "table_name",
     "updated_at",
+    # so are the messages that tell of closed windows
+    "computed_at",
+    "window_end",
+    "window_key",
+    "window_start",
     *(column for columns in TABLES.values() for column in columns),
 }
 
