@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -206,7 +207,8 @@ def _hooks(config: Mapping[str, Any], manifest: Mapping[str, Any]) -> tuple[tupl
     rendered = []
     for hook in config["post-hook"]:
         text = hook["sql"]
-        macros = [m for m in manifest["macros"].values() if f"{m['name']}(" in text]
+        called = set(re.findall(r"\w+(?=\()", text))
+        macros = [macro for macro in manifest["macros"].values() if macro["name"] in called]
         try:
             template = Environment(undefined=StrictUndefined).from_string(
                 "".join(macro["macro_sql"] for macro in macros) + text

@@ -21,10 +21,10 @@ import duckdb
 from ingestion.bookkeeping import BATCH, CLOCK, LOAD_HISTORY, LOADED_AT
 from ingestion.engine import open_engine, quoted, text_literal
 from ingestion.landing import LandingArea
-from ingestion.loading import TICK, LandedFile, pending, raw_tables
+from ingestion.loading import TICK, FileNotLoadable, LandedFile, pending, raw_tables
 from ingestion.loading.duckdb import DuckDBWarehouse
 from waypoint.contracts.model import RAW
-from waypoint.errors import Unavailable, UnusableInput
+from waypoint.errors import Unavailable, UnusableInput, WaypointError
 from waypoint.project import Project
 from waypoint.realtime.compiling import CATALOG, Node, Nodes, compiled
 from waypoint.warehouse import EMBEDDED, NothingPublished, first_line
@@ -194,7 +194,11 @@ class Merged:
         self._do(f"create schema if not exists {CATALOG}.{quoted(node.schema)}")
         if node.kind == "source":
             self._view(node, self._source(node))
-        elif node.sql is None or (node.materialized == "table" and not self._is_behind(name)):
+        elif node.sql is None or (
+            node.materialized == "table"
+            and self._is_published(node.relation)
+            and not self._is_behind(name)
+        ):
             self._view(node, f"select * from {_PUBLISHED}.{node.relation}")
         elif node.materialized == "incremental" and self._is_published(node.relation):
             self._merge(node)
@@ -275,14 +279,18 @@ def merged(project: Project, tables: Sequence[str] = (), sql: str = "") -> Itera
         )
     for attempt in range(_ATTEMPTS):
         with open_engine(project.state / "spill", _MEMORY_LIMIT) as connection:
-            found = _opened(project, connection)
             try:
+                found = _opened(project, connection)
                 found.show(tables)
                 found.show_mentioned(sql)
-            except (duckdb.IOException, FileNotFoundError) as error:
+            except (duckdb.IOException, FileNotFoundError, FileNotLoadable, Unavailable) as error:
                 if attempt + 1 < _ATTEMPTS:
                     continue
-                raise Unavailable(f"landed files could not be read: {error}") from None
+                if isinstance(error, WaypointError):
+                    raise
+                raise Unavailable(
+                    f"landed files could not be read: {first_line(str(error))}"
+                ) from None
             except duckdb.Error as error:
                 raise UnusableInput(
                     f"the tables cannot be brought up to date: {first_line(str(error))}",
