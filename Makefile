@@ -70,8 +70,13 @@ contracts: $(TEST) ## Check the contracts, and that what is derived from them is
 	$(BIN)/waypoint contracts render --check
 
 .PHONY: check-snowflake
-check-snowflake: $(ALL) ## Check all SQL as it is compiled for Snowflake; needs no account
+check-snowflake: $(TEST) ## Check all SQL as it is compiled for Snowflake; needs no account
 	$(BIN)/waypoint snowflake check
+
+.PHONY: test-snowflake
+test-snowflake: $(ALL) ## The rehearsal on the account that SNOWFLAKE_* name, in a database of its own
+	$(BIN)/waypoint snowflake check
+	$(BIN)/waypoint snowflake rehearse --account $(ARGS)
 
 .PHONY: lint
 lint: $(TEST) ## Check the Python code: style and types
