@@ -24,6 +24,10 @@ from waypoint.project import Project
 STAGE = "landing"
 #: The format of landed files.
 FORMAT = "landed"
+#: A pipe of a table's stream is called as the table with this behind it.
+PIPE = "_STREAM"
+#: What the batches of rows begin with that were streamed into their table, not copied from files.
+STREAMED = "snowpipe"
 #: How many files one COPY statement may name.
 MOST_FILES = 1000
 
@@ -251,6 +255,14 @@ class SnowflakeWarehouse:
             query = f"select count(case when {column} is null then 0 else 1 end)"
             counts[table] = int(self._run(f"{query} from {relation(table)}")[0][0])
         return counts
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows that a query gives.
+
+        Raises:
+            Unavailable: it failed.
+        """
+        return self._run(statement)
 
     def _load_table(
         self, table: str, files: list[LandedFile], loaded_at: datetime, columns: list[str]

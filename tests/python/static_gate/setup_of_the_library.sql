@@ -29,6 +29,8 @@ create stage if not exists "RAW"."LANDING";
 create file format if not exists "RAW"."LANDED" type = parquet use_logical_type = true;
 create table if not exists "RAW"."LENDINGS" ("SLIP" varchar, "CARD" varchar, "SHELFMARK" varchar, "LENT" timestamp_ntz, "DAYS" integer, "_PARTITION" integer, "_OFFSET" bigint, "_KAFKA_TIMESTAMP" timestamp_ntz, "_KEY" varchar, "_PAYLOAD" varchar, "_SOURCE" varchar, "_BATCH" varchar, "_LOADED_AT" timestamp_ntz);
 create pipe if not exists "RAW"."LENDINGS_STREAM" as copy into "RAW"."LENDINGS" from table(data_source(type => 'STREAMING')) match_by_column_name = case_insensitive;
+create table if not exists "RAW"."QUARANTINE" ("TABLE_NAME" varchar, "SOURCE" varchar, "BATCH" varchar, "FILE" varchar, "LINE" bigint, "PARTITION" integer, "MESSAGE_OFFSET" bigint, "MESSAGE_TIMESTAMP" timestamp_ntz, "MESSAGE_KEY" varchar, "FIELD" varchar, "VALUE" varchar, "RULE" varchar, "REASON" varchar, "PAYLOAD" varchar, "_LOADED_AT" timestamp_ntz);
+create pipe if not exists "RAW"."QUARANTINE_STREAM" as copy into "RAW"."QUARANTINE" from table(data_source(type => 'STREAMING')) match_by_column_name = case_insensitive;
 alter table if exists LIBRARY.RAW.LENDINGS cluster by (to_date("_LOADED_AT"));
 alter table if exists LIBRARY.RAW.LOAD_HISTORY cluster by (to_date("LOADED_AT"));
 alter table if exists LIBRARY.RAW.MEMBERS cluster by (to_date("_LOADED_AT"));

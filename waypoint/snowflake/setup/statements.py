@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from ingestion.bookkeeping import QUARANTINE
 from ingestion.loading import raw_tables
-from ingestion.loading.snowflake import create_schema, create_table, literal, name
+from ingestion.loading.snowflake import PIPE, create_schema, create_table, literal, name
 from waypoint.contracts.derived import observability
 from waypoint.contracts.model import RAW, Contract
 from waypoint.contracts.nodes import find_nodes
@@ -22,8 +23,6 @@ from waypoint.snowflake.setup.settings import Environment, Monitor, Realtime, Se
 
 #: The custom property of a topic's contract that names the raw table it lands in.
 _LANDS_IN = "landsIn"
-#: A pipe is called as its table with this behind it.
-PIPE = "_STREAM"
 _INCREMENTAL = re.compile(r"materialized\s*=\s*['\"]incremental['\"]")
 _RELATION = re.compile(r"\b(?P<database>\w+)\.(?P<schema>\w+)\.(?P<table>\w+)\b")
 
@@ -172,12 +171,13 @@ def _database(project: Project, settings: Settings, environment: Environment) ->
 
 
 def _landing(project: Project, production: Environment) -> Iterator[str]:
-    """The stage and the format of landed files, and a table with a pipe for each topic's stream."""
+    """The stage and the format of landed files, and a pipe for each table that topics land in."""
     yield f"use database {production.database.upper()}"
     yield from create_schema()
     tables = raw_tables(project.contracts)
-    streamed = (topic.custom.get(_LANDS_IN) for topic in project.contracts.topics)
-    for table in sorted({str(table) for table in streamed if table}):
+    streamed = {str(t.custom[_LANDS_IN]) for t in project.contracts.topics if _LANDS_IN in t.custom}
+    # what is rejected of a stream is streamed, too
+    for table in sorted(streamed | {QUARANTINE} if streamed else streamed):
         if table not in tables:
             continue
         yield create_table(table, tables[table])
