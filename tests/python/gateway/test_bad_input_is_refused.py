@@ -118,7 +118,7 @@ NEIGHBOURS = [
     b"",
     b'{"a":' * 3_000 + b"1" + b"}" * 3_000,
     b'{"properties": {"text": "' + b"x" * 120_000 + b'"}}',
-    text(event(user_id=10**400)),
+    text(event(event_id="7c7ff2a8-0b2e-4b7a-9a53-3f3b1a3d6f10", user_id=10**400)),
     b"null",
 ]
 
