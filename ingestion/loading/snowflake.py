@@ -7,14 +7,14 @@ Identifiers are written in upper case, which is what unquoted names mean there.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ingestion.bookkeeping import CLOCK, LOAD_HISTORY, LOADED_AT
+from ingestion.bookkeeping import BATCH, CLOCK, LOAD_HISTORY, LOADED_AT
 from ingestion.loading import FileNotLoadable, LandedFile, Loaded, RowsLost
 from waypoint.contracts.model import RAW
 from waypoint.errors import Unavailable, UnusableInput
@@ -28,6 +28,8 @@ FORMAT = "landed"
 PIPE = "_STREAM"
 #: What the batches of rows begin with that were streamed into their table, not copied from files.
 STREAMED = "snowpipe"
+#: The columns that tell a message's offset; a table with one of them can be streamed into.
+_OFFSETS = frozenset(("_offset", "message_offset"))
 #: How many files one COPY statement may name.
 MOST_FILES = 1000
 
@@ -171,21 +173,54 @@ def stamp(table: str, loaded_at: datetime) -> str:
     )
 
 
-def count_loaded(table: str, column: str, loaded_at: datetime) -> str:
-    """How many rows a scan finds of one load."""
+def count_loaded(table: str, column: str, loaded_at: datetime, batch: str | None = None) -> str:
+    """How many rows a scan finds of one load; where `batch` tells, those that were copied."""
+    copied = f" and not {_streamed(batch)}" if batch else ""
     return (
         f"select count(case when {name(column)} is null then 0 else 1 end)"
-        f" from {relation(table)} where {name(LOADED_AT)} = {moment(loaded_at)}"
+        f" from {relation(table)} where {name(LOADED_AT)} = {moment(loaded_at)}{copied}"
     )
+
+
+def count_streamed(table: str, loaded_at: datetime, batch: str) -> str:
+    """How many of the rows with this load time were streamed."""
+    return (
+        f"select count(*) from {relation(table)}"
+        f" where {name(LOADED_AT)} = {moment(loaded_at)} and {_streamed(batch)}"
+    )
+
+
+def count_waiting(batches: Mapping[str, str]) -> str:
+    """The streamed rows that wait in each of these tables, given with their column of the batch."""
+    return " union all ".join(
+        f"select {literal(table)}, count(*) from {relation(table)}"
+        f" where {name(LOADED_AT)} is null and {_streamed(batch)}"
+        for table, batch in batches.items()
+    )
+
+
+def _streamed(batch: str) -> str:
+    return f"coalesce({name(batch)}, '') like {literal(f'{STREAMED}/%')}"
 
 
 def list_in_history(rows: Mapping[LandedFile, int], loaded_at: datetime) -> str:
     """List files in the history with their rows."""
+    return _list_in_history(
+        ((file.name, file.table, file.batch, count) for file, count in rows.items()), loaded_at
+    )
+
+
+def list_streamed(table: str, rows: int, loaded_at: datetime) -> str:
+    """List what was streamed into a table since the load before, as if it were a file."""
+    batch = f"{STREAMED}/{loaded_at.isoformat()}"
+    return _list_in_history([(f"{table}/{batch}", table, batch, rows)], loaded_at)
+
+
+def _list_in_history(listed: Iterable[tuple[str, str, str, int]], loaded_at: datetime) -> str:
     columns = ("file", "table_name", "batch", "row_count", "loaded_at")
     values = ", ".join(
-        f"({literal(file.name)}, {literal(file.table)}, {literal(file.batch)}, {count},"
-        f" {moment(loaded_at)})"
-        for file, count in rows.items()
+        f"({literal(file)}, {literal(table)}, {literal(batch)}, {count}, {moment(loaded_at)})"
+        for file, table, batch, count in listed
     )
     return f"insert into {relation(LOAD_HISTORY)} ({', '.join(map(name, columns))}) values {values}"
 
@@ -240,13 +275,15 @@ class SnowflakeWarehouse:
         try:
             for table, group in groupby(files, key=lambda file: file.table):
                 rows[table] = self._load_table(table, list(group), loaded_at, columns[table])
+            for table, streamed in self._take_streamed(columns, loaded_at, set(rows)).items():
+                rows[table] = rows.get(table, 0) + streamed
             for statement in set_clock(clock):
                 self._run(statement)
             self._run("commit")
         except BaseException:
             self._run("rollback")
             raise
-        return Loaded(len(files), rows, loaded_at if files else None)
+        return Loaded(len(files), rows, loaded_at if rows else None)
 
     def row_counts(self) -> Mapping[str, int]:
         counts = {}
@@ -287,13 +324,37 @@ class SnowflakeWarehouse:
                 ) from None
             self._run(list_in_history({file: expected[file] for file in some}, loaded_at))
         self._run(stamp(table, loaded_at))
-        found = int(self._run(count_loaded(table, columns[0], loaded_at))[0][0])
+        count = count_loaded(table, columns[0], loaded_at, _batch_column(columns))
+        found = int(self._run(count)[0][0])
         if found != sum(expected.values()):
             raise RowsLost(
                 f"{RAW}.{table}: {sum(expected.values()):,} rows were loaded but a scan finds"
                 f" {found:,}; the load was taken back",
                 hint="run `waypoint load` again",
             )
+        return found
+
+    def _take_streamed(
+        self, columns: Mapping[str, list[str]], loaded_at: datetime, copied: set[str]
+    ) -> dict[str, int]:
+        """Give rows their load time that have streamed in since the load before; how many."""
+        batches = {
+            table: batch
+            for table, named in columns.items()
+            if (batch := _batch_column(named)) and _OFFSETS.intersection(named)
+        }
+        if not batches:
+            return {}
+        waiting = {str(table) for table, rows in self._run(count_waiting(batches)) if rows}
+        found = {}
+        # tables that were copied into have been stamped, with whatever had streamed in by then
+        for table in sorted((waiting | copied).intersection(batches)):
+            if table in waiting:
+                self._run(stamp(table, loaded_at))
+            count = int(self._run(count_streamed(table, loaded_at, batches[table]))[0][0])
+            if count:
+                self._run(list_streamed(table, count, loaded_at))
+                found[table] = count
         return found
 
     def _columns(self) -> dict[str, list[str]]:
@@ -315,6 +376,11 @@ class SnowflakeWarehouse:
             raise Unavailable(
                 f"Snowflake: {_words(error)}", hint="run the same command again"
             ) from None
+
+
+def _batch_column(columns: Sequence[str]) -> str | None:
+    """What the batch's column is called in this table: in the quarantine, otherwise."""
+    return next((column for column in (BATCH, "batch") if column in columns), None)
 
 
 def _rows(table: str, files: list[LandedFile], columns: list[str]) -> dict[LandedFile, int]:

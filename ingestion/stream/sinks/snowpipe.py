@@ -62,7 +62,7 @@ Query = Callable[[str], Sequence[tuple[Any, ...]]]
 #: 10 MB wait, which pays only beyond that.
 _ROWS, _BYTES = 5_000, 4 << 20
 #: For how long, in seconds, the service may refuse rows or leave them uncommitted.
-PATIENCE = 120.0
+PATIENCE = 60.0
 _LONGEST_PAUSE = 5.0
 _LONGEST_MESSAGE = 300
 #: Seconds for the client to end; what it holds by then is not committed, and will be read again.
@@ -292,7 +292,7 @@ class SnowpipeSink:
                 break
             except _Full as full:
                 if time.monotonic() > deadline:
-                    raise Unavailable(f"{channel}: Snowflake takes no more rows: {full}") from None
+                    raise Unavailable(f"Snowflake takes no more rows: {full}") from None
                 time.sleep(min(0.1 * 2 ** min(attempt, 10), _LONGEST_PAUSE))
         try:
             with _told(str(channel)):
@@ -466,7 +466,7 @@ def _chunks(part: _Part) -> Iterator[tuple[pa.Table, Span]]:
         yield part.rows.slice(start, step), Span(first, last)
 
 
-class _Full(Exception):
+class _Full(Unavailable):
     """The service takes no more rows for now."""
 
 
@@ -489,7 +489,7 @@ def _meant(what: str, error: StreamingIngestError) -> Exception:
             f"{what}: another loader has taken over, or Snowflake gave the channel up: {words}"
         )
     if code in _FULL:
-        return _Full(words)
+        return _Full(f"{what}: {words}")
     if code in _MISTAKEN:
         return UnusableInput(
             f"{what}: Snowflake refuses: {words}",

@@ -121,6 +121,45 @@ def test_all_rows_of_a_load_get_its_time(file):
     )
 
 
+def test_what_has_streamed_in_gets_the_time_of_the_next_load_and_is_listed():
+    answers = {
+        "select table_name, column_name": [
+            ("CLICKS", c) for c in ("PAGE", "_OFFSET", "_BATCH", "_LOADED_AT")
+        ],
+        "select 'clicks'": [("clicks", 3)],
+        "select count(*)": [(3,)],
+    }
+    connection = Connection(answers)
+
+    loaded = target.SnowflakeWarehouse(connection, Recorded).load([], TIME, None)
+
+    assert loaded.rows == {"clicks": 3}
+    assert loaded.loaded_at == TIME
+    began, _, stamped, counted, listed = connection.statements[1:6]
+    assert began == "begin"
+    assert stamped == target.stamp("clicks", TIME)
+    assert counted.endswith("coalesce(\"_BATCH\", '') like 'snowpipe/%'")
+    assert "'clicks/snowpipe/2026-01-31T10:00:00.000005', 'clicks'" in listed
+
+
+def test_streamed_rows_are_none_of_those_that_files_have(file):
+    columns = [("LOANS", c) for c in ("BOOK", "TIMESTAMP", "_OFFSET", "_BATCH", "_LOADED_AT")]
+    connection, run = load(
+        {
+            "select table_name, column_name": columns,
+            "select count(case": [(1,)],
+            "select count(*)": [(2,)],
+        },
+        file,
+    )
+
+    assert run().rows == {"loans": 3}
+
+    (counted,) = [s for s in connection.statements if s.startswith("select count(case")]
+    assert counted.endswith("and not coalesce(\"_BATCH\", '') like 'snowpipe/%'")
+    assert sum(s.startswith("update") for s in connection.statements) == 1
+
+
 @pytest.mark.parametrize(
     ("answers", "error"),
     [

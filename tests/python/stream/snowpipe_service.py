@@ -61,6 +61,7 @@ class Service:
         faults: taken from the front, one for each request with rows.
         seen: what went wrong so far.
         requests: how many requests with rows there were.
+        taken: first and last offset token, and rows, of what was committed, in order.
         before: called before rows are looked at, with the channel's name.
     """
 
@@ -70,6 +71,7 @@ class Service:
     faults: list[str] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
     requests: int = 0
+    taken: list[tuple[int, int, int]] = field(default_factory=list)
     before: Callable[[str], None] = lambda _channel: None
     lock: threading.Lock = field(default_factory=threading.Lock)
     channels: dict[tuple[str, str], Opened] = field(default_factory=dict)
@@ -134,8 +136,11 @@ class Service:
                 return 400, _STALE
             if not again:
                 channel.taken += 1
-                channel.rows += self._insert(pipe.removesuffix("_STREAM"), body)
+                rows = self._insert(pipe.removesuffix("_STREAM"), body)
+                channel.rows += rows
                 channel.committed = asked["endOffsetToken"]
+                first = int(asked["startOffsetToken"])
+                self.taken.append((first, int(channel.committed), rows))
             if fault in (COMMITTED_AND_DROPPED, COMMITTED_AND_DENIED):
                 return 0, None
             return 200, {"next_continuation_token": f"{channel.epoch}_{channel.taken}"}
