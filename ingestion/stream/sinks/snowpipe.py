@@ -19,9 +19,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ from ingestion.engine import quoted
 from ingestion.loading.snowflake import (
     PIPE,
     STREAMED,
+    SnowflakeWarehouse,
     connected,
     connection_arguments,
     literal,
@@ -312,7 +314,9 @@ class SnowpipeSink:
             with _told(f"{RAW}.{table}"):
                 statuses = self._client(table).get_channel_statuses(list(names))
             for told, channel in names.items():
-                status = statuses[told]
+                status = statuses.get(told)
+                if status is None:
+                    raise Fenced(f"{channel}: Snowflake knows the channel no more")
                 opened = self._opened[table, channel]
                 _refuse_invalid(channel, status)
                 committed = _offset(channel, status)
@@ -398,7 +402,7 @@ def snowpipe_sink(project: Project, source: str) -> SnowpipeSink:
     """
     arguments = connection_arguments(os.environ)
     return SnowpipeSink(
-        client_properties(arguments), arguments["database"], source, _account_query(project)
+        client_properties(arguments), arguments["database"], source, _Account(project)
     )
 
 
@@ -445,12 +449,27 @@ def client_properties(arguments: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _account_query(project: Project) -> Query:
-    def query(statement: str) -> Sequence[tuple[Any, ...]]:
-        with connected(project) as warehouse:
-            return warehouse.query(statement)
+class _Account:
+    """Answers queries on the account that the environment names, over one connection."""
 
-    return query
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._lock = threading.Lock()  # the loader's threads ask
+        self._connection = ExitStack()
+        self._warehouse: SnowflakeWarehouse | None = None
+
+    def __call__(self, statement: str) -> Sequence[tuple[Any, ...]]:
+        with self._lock:
+            try:
+                if self._warehouse is None:
+                    self._warehouse = self._connection.enter_context(connected(self._project))
+                return self._warehouse.query(statement)
+            except Unavailable:
+                # its session may have ended; who asks again gets a new one
+                self._warehouse = None
+                with suppress(Exception):
+                    self._connection.close()
+                raise
 
 
 def _chunks(part: _Part) -> Iterator[tuple[pa.Table, Span]]:

@@ -27,7 +27,7 @@ def service(desk, tmp_path, monkeypatch):
         for name, value in service.environment.items():
             monkeypatch.setenv(name, value)
         # queries need an account's other half, which the stand-in answers without its protocol
-        monkeypatch.setattr(snowpipe, "_account_query", lambda _project: service.query)
+        monkeypatch.setattr(snowpipe, "_Account", lambda _project: service.query)
         yield service
 
 

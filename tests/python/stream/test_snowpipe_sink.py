@@ -34,6 +34,7 @@ from ingestion.stream.sinks import Batch, Channel, Fenced, Span, snowpipe
 from ingestion.stream.sinks.snowpipe import SnowpipeSink, client_properties
 from waypoint.errors import Unavailable, UnusableInput
 from waypoint.project import Project
+from waypoint.services.java import killed_with_parent
 
 TINY = Path(__file__).parents[1] / "tiny_project"
 TABLES = raw_tables(Project(root=TINY, state=TINY).contracts)
@@ -101,7 +102,6 @@ def test_rows_arrive_whole_and_the_next_writer_learns_how_far(service, sink, of)
         [NOT_COMMITTED],
         [COMMITTED_AND_DROPPED],
         [SATURATED],
-        [SATURATED, COMMITTED_AND_DROPPED],
     ],
 )
 def test_under_faults_each_row_is_there_once(service, sink, of, faults):
@@ -319,4 +319,5 @@ def started(folder, last):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=killed_with_parent(),
     )
