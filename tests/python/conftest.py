@@ -29,18 +29,11 @@ AS_OF = "2026-03-02T12:00:00"
 #: with one of them at the end.
 SLOW = ("real_input", "second_project", "cli", "models", "mutation", "importing", "simulator")
 
-#: Folders whose files share one world, so that one worker takes them all.
-SHARED = ("real_input",)
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the tests by their folders, the slow ones first; a worker takes whole files."""
+    """Order the tests by their folders, the slow ones first; files stay whole."""
     rank = {name: place for place, name in enumerate(SLOW)}
     items.sort(key=lambda item: rank.get(item.path.parent.name, len(SLOW)))
-    for item in items:
-        folder = item.path.parent
-        together = folder if folder.name in SHARED else item.path
-        item.add_marker(pytest.mark.xdist_group(str(together.relative_to(item.config.rootpath))))
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ def test_a_time_that_makes_no_sense_is_refused_before_anything_is_done(library, 
     assert (library.state / "clock.json").read_text() == before
 
 
+@pytest.mark.long
 def test_a_step_that_was_killed_ends_where_it_was_to_go(library):
     # as it is after a kill: the step is on record and the clock has been moved already
     (library.state / "advance.json").write_text(json.dumps({"1d": "2026-03-03T12:00:00"}))

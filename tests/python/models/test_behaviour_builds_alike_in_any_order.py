@@ -292,6 +292,7 @@ def load(warehouse: DbtWarehouse, world: World) -> None:
         warehouse.insert(table, sent, loaded_at(world.loads))
 
 
+@pytest.mark.long  # the commerce tables' is in every run
 @pytest.mark.parametrize("seed", [1])
 def test_any_sequence_of_loads_builds_the_same_tables(warehouse: DbtWarehouse, seed: int) -> None:
     build(warehouse)  # nothing there yet

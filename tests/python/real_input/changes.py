@@ -64,6 +64,8 @@ class Debezium:
             )
             if operation == "m" or (operation and has_table):
                 operations[_WORDS[operation]] += 1
+            elif message and message.get("datacontenttype") == "application/json":
+                operations[_WORDS[message["iodebeziumop"]]] += 1  # a CloudEvent
         return operations
 
 
