@@ -18,6 +18,7 @@ from datetime import date, datetime
 from hashlib import blake2b
 from typing import Any
 
+from ingestion.snowflake_account import account_connection, words
 from waypoint.contracts.derived.json_schema import schema
 from waypoint.contracts.model import Contract
 from waypoint.errors import Unavailable, UnusableInput
@@ -254,31 +255,14 @@ def _tables(project: Project) -> Iterator[Any]:
 
             yield embedded
         return
-    import os
-
-    from ingestion.loading.snowflake import connection_arguments
-
-    try:
-        import snowflake.connector as connector
-    except ImportError:
-        raise UnusableInput(
-            "the Snowflake connector is not installed", hint="run `make setup`"
-        ) from None
-    arguments = connection_arguments(os.environ)
-    try:
-        account = connector.connect(**arguments, session_parameters={"TIMEZONE": "UTC"})
-    except connector.errors.Error as error:
-        raise Unavailable(f"Snowflake cannot be reached: {error.msg}") from None
-    try:
+    with account_connection("waypoint capture") as (account, refused):
 
         def snowflake(table: str, columns: list[str]) -> Iterator[tuple[Any, ...]]:
             cursor = account.cursor()
             try:
                 cursor.execute(f"select {', '.join(columns)} from {table}")
-            except connector.errors.Error as error:
-                raise UnusableInput(f"{table}: {error.msg}") from None
+            except refused as error:
+                raise UnusableInput(f"{table}: {words(error)}") from None
             yield from cursor
 
         yield snowflake
-    finally:
-        account.close()

@@ -6,7 +6,6 @@ Identifiers are written in upper case, which is what unquoted names mean there.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -16,8 +15,9 @@ from typing import Any
 
 from ingestion.bookkeeping import BATCH, CLOCK, LOAD_HISTORY, LOADED_AT
 from ingestion.loading import FileNotLoadable, LandedFile, Loaded, RowsLost
+from ingestion.snowflake_account import account_connection, words
 from waypoint.contracts.model import RAW
-from waypoint.errors import Unavailable, UnusableInput
+from waypoint.errors import Unavailable
 from waypoint.project import Project
 
 #: The stage that landed files are put on; its paths are those of the landing area.
@@ -33,40 +33,6 @@ _OFFSETS = frozenset(("_offset", "message_offset"))
 #: How many files one COPY statement may name.
 MOST_FILES = 1000
 
-#: What stands in the environment, as in profiles.yml: the connector's argument and its variable.
-REQUIRED = {"account": "SNOWFLAKE_ACCOUNT", "user": "SNOWFLAKE_USER"}
-OPTIONAL = {
-    "password": "SNOWFLAKE_PASSWORD",
-    "authenticator": "SNOWFLAKE_AUTHENTICATOR",
-    "private_key_file": "SNOWFLAKE_PRIVATE_KEY_PATH",
-    "private_key_file_pwd": "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE",
-    "host": "SNOWFLAKE_HOST",
-}
-DEFAULTS = {
-    "role": ("SNOWFLAKE_ROLE", "TRANSFORMER"),
-    "warehouse": ("SNOWFLAKE_WAREHOUSE", "TRANSFORMING"),
-    "database": ("SNOWFLAKE_DATABASE", "WAYPOINT"),
-}
-
-
-def connection_arguments(environment: Mapping[str, str]) -> dict[str, str]:
-    """The connector's arguments, from the variables that profiles.yml reads, too.
-
-    Raises:
-        UnusableInput: a variable that is needed is not set.
-    """
-    missing = [name for name in REQUIRED.values() if not environment.get(name)]
-    if missing:
-        raise UnusableInput(
-            f"the target snowflake needs {', '.join(missing)}",
-            hint="set the variables, or use the target duckdb",
-        )
-    found = {argument: environment[name] for argument, name in REQUIRED.items()}
-    found |= {arg: environment[name] for arg, name in OPTIONAL.items() if environment.get(name)}
-    if "private_key_file" in found and "authenticator" not in found:
-        found["authenticator"] = "SNOWFLAKE_JWT"
-    return found | {arg: environment.get(n) or value for arg, (n, value) in DEFAULTS.items()}
-
 
 @contextmanager
 def connected(project: Project) -> Iterator[SnowflakeWarehouse]:
@@ -76,29 +42,8 @@ def connected(project: Project) -> Iterator[SnowflakeWarehouse]:
         UnusableInput: a variable or the connector is missing.
         Unavailable: it cannot be reached, or refuses the credentials.
     """
-    arguments = connection_arguments(os.environ)
-    try:
-        import snowflake.connector as connector
-    except ImportError:
-        raise UnusableInput(
-            "the Snowflake connector is not installed", hint="run `make setup`"
-        ) from None
-    try:
-        connection = connector.connect(
-            **arguments,
-            timezone="UTC",
-            autocommit=True,
-            session_parameters={"QUERY_TAG": "waypoint"},
-        )
-    except connector.errors.Error as error:
-        raise Unavailable(
-            f"Snowflake account {arguments['account']} cannot be reached: {_words(error)}",
-            hint="check the SNOWFLAKE_* variables and the network",
-        ) from None
-    try:
-        yield SnowflakeWarehouse(connection, connector.errors.Error)
-    finally:
-        connection.close()
+    with account_connection("waypoint") as (connection, error):
+        yield SnowflakeWarehouse(connection, error)
 
 
 # statements
@@ -374,7 +319,7 @@ class SnowflakeWarehouse:
                 return list(cursor.execute(statement).fetchall())
         except self._error as error:
             raise Unavailable(
-                f"Snowflake: {_words(error)}", hint="run the same command again"
+                f"Snowflake: {words(error)}", hint="run the same command again"
             ) from None
 
 
@@ -398,7 +343,3 @@ def _rows(table: str, files: list[LandedFile], columns: list[str]) -> dict[Lande
                 )
         rows[file] = footer.num_rows
     return rows
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(getattr(error, "msg", None) or error).split())

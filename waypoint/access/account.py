@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from ingestion.snowflake_account import account_connection, words
 from waypoint.access.snowflake import DEFAULT_BUILDER, DEFAULT_DATABASE, Plan, body_fact
 from waypoint.access.snowflake import future_fact as future
 from waypoint.access.snowflake import grant_fact as grant
@@ -175,31 +176,11 @@ def connected(project: Project) -> Iterator[Account]:
         UnusableInput: a variable or the connector is missing.
         Unavailable: it cannot be reached, or refuses the credentials.
     """
-    from ingestion.loading.snowflake import connection_arguments
-
-    arguments = connection_arguments(os.environ)
     # roles and policies are not the builder's to make
-    arguments["role"] = os.environ.get("SNOWFLAKE_ACCESS_ROLE") or "ACCOUNTADMIN"
-    try:
-        import snowflake.connector as connector
-    except ImportError:
-        raise UnusableInput(
-            "the Snowflake connector is not installed", hint="run `make setup`"
-        ) from None
-    try:
-        # qmark: parameters are bound by the server and stand in no statement
-        connection = connector.connect(
-            **arguments, paramstyle="qmark", session_parameters={"QUERY_TAG": "waypoint access"}
-        )
-    except connector.errors.Error as error:
-        raise Unavailable(
-            f"Snowflake account {arguments['account']} cannot be reached: {_words(error)}",
-            hint="check the SNOWFLAKE_* variables and the network",
-        ) from None
-    try:
-        yield ConnectorAccount(connection, connector.errors.Error)
-    finally:
-        connection.close()
+    role = os.environ.get("SNOWFLAKE_ACCESS_ROLE") or "ACCOUNTADMIN"
+    # qmark: parameters are bound by the server and stand in no statement
+    with account_connection("waypoint access", role=role, paramstyle="qmark") as (account, error):
+        yield ConnectorAccount(account, error)
 
 
 class ConnectorAccount:
@@ -217,10 +198,6 @@ class ConnectorAccount:
         except self._error as error:
             gone = getattr(error, "errno", None) in _DOES_NOT_EXIST
             raise (NotThere if gone else Unavailable)(
-                f"Snowflake: {_words(error)}\n  in: {sql.splitlines()[0][:200]}",
+                f"Snowflake: {words(error)}\n  in: {sql.splitlines()[0][:200]}",
                 hint="mend it and run the same command again; what was run can be run again",
             ) from None
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(getattr(error, "msg", None) or error).split())

@@ -6,7 +6,6 @@ warehouses; here stands how it is run.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,8 @@ import duckdb
 
 from ingestion.belonging import DUCKDB, SNOWFLAKE, Dialect, Membership, in_table
 from ingestion.engine import text_literal
-from waypoint.errors import Unavailable, UnusableInput
+from ingestion.snowflake_account import account_connection
+from waypoint.errors import Unavailable
 from waypoint.project import Project
 from waypoint.warehouse import EMBEDDED, first_line, writing
 
@@ -111,34 +111,9 @@ def opened(project: Project) -> Iterator[Warehouse | None]:
 
 @contextmanager
 def _snowflake() -> Iterator[SnowflakeWarehouse]:
-    from ingestion.loading.snowflake import connection_arguments
-
-    arguments = connection_arguments(os.environ)
-    try:
-        import snowflake.connector as connector
-    except ImportError:
-        raise UnusableInput(
-            "the Snowflake connector is not installed", hint="run `make setup`"
-        ) from None
-    try:
-        # qmark: ids are bound by the server and stand in no statement
-        connection = connector.connect(
-            **arguments,
-            paramstyle="qmark",
-            timezone="UTC",
-            autocommit=True,
-            session_parameters={"QUERY_TAG": "waypoint privacy"},
-        )
-    except connector.errors.Error as error:
-        words = " ".join(str(getattr(error, "msg", None) or error).split())
-        raise Unavailable(
-            f"Snowflake account {arguments['account']} cannot be reached: {words}",
-            hint="check the SNOWFLAKE_* variables and the network",
-        ) from None
-    try:
-        yield SnowflakeWarehouse(connection, connector.errors.Error)
-    finally:
-        connection.close()
+    # qmark: ids are bound by the server and stand in no statement
+    with account_connection("waypoint privacy", paramstyle="qmark") as (connection, error):
+        yield SnowflakeWarehouse(connection, error)
 
 
 def pattern_of(table: str, dialect: Dialect) -> str | None:

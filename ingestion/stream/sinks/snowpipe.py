@@ -38,12 +38,12 @@ from ingestion.loading.snowflake import (
     STREAMED,
     SnowflakeWarehouse,
     connected,
-    connection_arguments,
     literal,
     name,
     relation,
 )
 from ingestion.messages import Topic
+from ingestion.snowflake_account import connection_arguments
 from ingestion.stream.sinks import Batch, Channel, Committed, Fenced, Span
 from waypoint.contracts.model import RAW
 from waypoint.errors import Unavailable, UnusableInput, WaypointError

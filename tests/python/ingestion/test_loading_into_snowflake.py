@@ -10,6 +10,7 @@ import pytest
 
 from ingestion.loading import FileNotLoadable, LandedFile, RowsLost
 from ingestion.loading import snowflake as target
+from ingestion.snowflake_account import DEFAULTS, REQUIRED, connection_arguments
 from waypoint.errors import Unavailable, UnusableInput
 
 TIME = datetime(2026, 1, 31, 10, 0, 0, 5)
@@ -200,9 +201,9 @@ def test_only_what_is_missing_is_created():
 
 def test_credentials_come_from_the_environment():
     with pytest.raises(UnusableInput, match="needs SNOWFLAKE_USER"):
-        target.connection_arguments({"SNOWFLAKE_ACCOUNT": "a"})
+        connection_arguments({"SNOWFLAKE_ACCOUNT": "a"})
 
-    arguments = target.connection_arguments(
+    arguments = connection_arguments(
         {"SNOWFLAKE_ACCOUNT": "a", "SNOWFLAKE_USER": "u", "SNOWFLAKE_PRIVATE_KEY_PATH": "/k.p8"}
     )
 
@@ -216,5 +217,5 @@ def test_credentials_come_from_the_environment():
 def test_what_the_profile_reads_is_what_is_read_here():
     profile = (Path(__file__).parents[3] / "profiles.yml").read_text()
 
-    for variable in (*target.REQUIRED.values(), *(name for name, _ in target.DEFAULTS.values())):
+    for variable in (*REQUIRED.values(), *(name for name, _ in DEFAULTS.values())):
         assert f"env_var('{variable}'" in profile

@@ -21,7 +21,7 @@ import snowflake.connector as connector
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from ingestion.loading.snowflake import connection_arguments
+from ingestion.snowflake_account import connection_arguments
 from waypoint.simulator.local_server import listening
 
 ROOT = Path(__file__).parents[3]

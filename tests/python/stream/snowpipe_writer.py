@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from ingestion.engine import open_engine
 from ingestion.landing import LandingArea
-from ingestion.loading.snowflake import connection_arguments
 from ingestion.messages import topic_of
+from ingestion.snowflake_account import connection_arguments
 from ingestion.stream.checking import MESSAGES, Checker
 from ingestion.stream.sinks import Batch, Span
 from ingestion.stream.sinks.snowpipe import SnowpipeSink, client_properties

@@ -29,7 +29,7 @@ from stream.test_stream_parquet_sink import TOPIC, batch
 
 from ingestion.landing import LandingArea
 from ingestion.loading import raw_tables
-from ingestion.loading.snowflake import connection_arguments
+from ingestion.snowflake_account import connection_arguments
 from ingestion.stream.sinks import Batch, Channel, Fenced, Span, snowpipe
 from ingestion.stream.sinks.snowpipe import SnowpipeSink, client_properties
 from waypoint.errors import Unavailable, UnusableInput

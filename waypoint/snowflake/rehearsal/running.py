@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-from ingestion.loading.snowflake import OPTIONAL, connection_arguments
-from waypoint.errors import Unavailable, UnusableInput
+from ingestion.snowflake_account import OPTIONAL, account_connection, connection_arguments
+from waypoint.errors import UnusableInput
 from waypoint.project import Project
 from waypoint.snowflake.rehearsal import inputs
 from waypoint.snowflake.rehearsal.rehearsing import Rehearsal, emptied, rehearse
@@ -69,12 +69,6 @@ def _real_account() -> Iterator[Account]:
     """A database of the account that the environment names, made for the block and dropped."""
     arguments = connection_arguments(os.environ)
     database = arguments["database"] = f"WAYPOINT_REHEARSAL_{secrets.token_hex(4)}".upper()
-    try:
-        import snowflake.connector as connector
-    except ImportError:
-        raise UnusableInput(
-            "the Snowflake connector is not installed", hint="run `make setup`"
-        ) from None
     profile = {
         "type": "snowflake", "account": arguments["account"], "user": arguments["user"],
         "role": arguments["role"], "warehouse": arguments["warehouse"], "database": database,
@@ -86,18 +80,11 @@ def _real_account() -> Iterator[Account]:
         },
     }  # fmt: skip
     session = {"TIMEZONE": "UTC", "QUERY_TAG": "waypoint rehearsal"}
-    try:
-        connection = connector.connect(**{k: v for k, v in arguments.items() if k != "database"})
-    except connector.errors.Error as error:
-        raise Unavailable(
-            f"Snowflake account {arguments['account']} cannot be reached: {error}",
-            hint="check the SNOWFLAKE_* variables and the network",
-        ) from None
-    try:
-        connection.cursor().execute(
-            f"create transient database {database} data_retention_time_in_days = 0"
-        )
-        yield Account(arguments | {"session_parameters": session}, profile)
-    finally:
-        connection.cursor().execute(f"drop database if exists {database}")
-        connection.close()
+    with account_connection("waypoint rehearsal", without=("database",)) as (connection, _):
+        try:
+            connection.cursor().execute(
+                f"create transient database {database} data_retention_time_in_days = 0"
+            )
+            yield Account(arguments | {"session_parameters": session}, profile)
+        finally:
+            connection.cursor().execute(f"drop database if exists {database}")

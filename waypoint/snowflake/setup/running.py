@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from ingestion.loading.snowflake import connection_arguments
-from waypoint.errors import Unavailable, UnusableInput
+from ingestion.snowflake_account import account_connection, words
+from waypoint.errors import Unavailable
 
 #: Who may make warehouses, databases and roles, unless the variable names another role.
 ROLE_VARIABLE = "SNOWFLAKE_SETUP_ROLE"
@@ -38,9 +38,9 @@ def apply(
         try:
             cursor.execute(statement)
         except error as problem:
-            said = " ".join(str(getattr(problem, "msg", None) or problem).split())
             raise Unavailable(
-                f"statement {number} of {len(statements)} failed ({head(statement)}): {said}",
+                f"statement {number} of {len(statements)} failed ({head(statement)}):"
+                f" {words(problem)}",
                 hint="those before it hold; mend it and run the same command again",
             ) from None
     return len(statements)
@@ -59,28 +59,11 @@ def connected() -> Iterator[tuple[Cursor, type[Exception]]]:
         UnusableInput: a variable or the connector is missing.
         Unavailable: it cannot be reached, or refuses the credentials.
     """
-    arguments = connection_arguments(os.environ)
-    arguments["role"] = os.environ.get(ROLE_VARIABLE) or DEFAULT_ROLE
+    role = os.environ.get(ROLE_VARIABLE) or DEFAULT_ROLE
     # neither is there before the first set-up
-    del arguments["database"], arguments["warehouse"]
-    try:
-        import snowflake.connector as connector
-    except ImportError:
-        raise UnusableInput(
-            "the Snowflake connector is not installed", hint="run `make setup`"
-        ) from None
-    try:
-        connection = connector.connect(
-            **arguments, session_parameters={"QUERY_TAG": "waypoint setup"}
-        )
-    except connector.errors.Error as problem:
-        said = " ".join(str(getattr(problem, "msg", None) or problem).split())
-        raise Unavailable(
-            f"Snowflake account {arguments['account']} cannot be reached: {said}",
-            hint="check the SNOWFLAKE_* variables and the network",
-        ) from None
-    try:
-        with connection.cursor() as cursor:
-            yield cursor, connector.errors.Error
-    finally:
-        connection.close()
+    later = ("database", "warehouse")
+    with (
+        account_connection("waypoint setup", role=role, without=later) as (connection, error),
+        connection.cursor() as cursor,
+    ):
+        yield cursor, error
