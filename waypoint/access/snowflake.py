@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from ingestion.snowflake_account import DEFAULTS
 from waypoint.access.matrix import TOKEN, is_personal, protection, table_access
 from waypoint.access.tokens import snowflake_token
 from waypoint.contracts.derived import observability
@@ -27,9 +28,9 @@ from waypoint.contracts.roles import RolePolicy, read_roles
 from waypoint.errors import UnusableInput
 from waypoint.project import Project
 
-DEFAULT_DATABASE = "WAYPOINT"
+DEFAULT_DATABASE = DEFAULTS["database"][1]
 #: The role that dbt builds with: it has to see what it computes with.
-DEFAULT_BUILDER = "TRANSFORMER"
+DEFAULT_BUILDER = DEFAULTS["role"][1]
 GOVERNANCE = "GOVERNANCE"
 #: What a person sees in the place of masked text.
 MASK = "***"

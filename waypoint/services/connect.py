@@ -31,9 +31,10 @@ from typing import Any
 
 from waypoint.errors import Unavailable, UnusableInput
 from waypoint.services import jars
-from waypoint.services.java import Program, is_running, stop_all, tail
+from waypoint.services.java import Program, stop_all, tail
 from waypoint.services.kafka import write_whole
 from waypoint.services.ports import LOOPBACK, free_ports, is_free
+from waypoint.services.postgres_keeper import is_running
 
 #: The lists of jars: the class path, and the plugins, which have class loaders of their own.
 JARS = ("kafka", "connect")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from waypoint.errors import Unavailable, UnusableInput
+from waypoint.services.postgres_keeper import is_running
 
 #: Small and soon ready: the serial collector, no second compiler, no files in the common /tmp.
 QUICK = (
@@ -136,27 +137,6 @@ def killed_with_parent() -> Callable[[], None] | None:
             os._exit(1)
 
     return ask
-
-
-def is_running(pid: int, marker: str) -> bool:
-    """Whether process `pid` runs and has `marker` among its arguments (it is no later namesake)."""
-    with suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)  # a child of ours that has ended would look alive until then
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # alive, of another user
-    try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        if Path("/proc/self").exists():
-            return False
-        # no /proc (macOS)
-        found = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True)
-        return os.fsencode(marker) in found.stdout
-    return os.fsencode(marker) in arguments
 
 
 def stop_all(processes: Mapping[int, str], patience: float) -> None:

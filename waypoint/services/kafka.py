@@ -31,8 +31,9 @@ from typing import Any
 
 from waypoint.errors import Unavailable, UnusableInput
 from waypoint.services import jars
-from waypoint.services.java import Program, is_running, stop_all, tail
+from waypoint.services.java import Program, stop_all, tail
 from waypoint.services.ports import LOOPBACK, free_ports, is_free
+from waypoint.services.postgres_keeper import is_running
 
 JARS = "kafka"
 VERSION = next(jar.version for jar in jars.locked(JARS) if jar.artifact == "kafka-server")

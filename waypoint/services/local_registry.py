@@ -12,9 +12,10 @@ import httpx
 
 from waypoint.errors import Unavailable
 from waypoint.services import jars
-from waypoint.services.java import Program, is_running, stop_all, tail
+from waypoint.services.java import Program, stop_all, tail
 from waypoint.services.local import Place, Process, Status, Wanted
 from waypoint.services.ports import LOOPBACK, free_ports, is_free
+from waypoint.services.postgres_keeper import is_running
 
 JARS = "registry"
 VERSION = next(file.version for file in jars.locked(JARS))

@@ -21,6 +21,11 @@ STOP_SECONDS = 30.0
 
 def is_server(pid: int, data: Path) -> bool:
     """Whether process `pid` is a PostgreSQL server on the folder `data` (and no later namesake)."""
+    return is_running(pid, str(data))
+
+
+def is_running(pid: int, marker: str) -> bool:
+    """Whether process `pid` runs and has `marker` among its arguments (it is no later namesake)."""
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)  # a child of ours that has ended would look alive until then
     try:
@@ -30,14 +35,13 @@ def is_server(pid: int, data: Path) -> bool:
     except PermissionError:
         pass  # alive, of another user
     try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except FileNotFoundError:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
         if Path("/proc/self").exists():
             return False
         # no /proc (macOS)
-        text = os.popen(f"ps -o command= -p {pid}").read()
-        return str(data) in text
-    return os.fsencode(data) in command
+        return marker in os.popen(f"ps -o command= -p {pid}").read()
+    return os.fsencode(marker) in arguments
 
 
 def server_pid(data: Path) -> int | None:
