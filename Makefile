@@ -53,7 +53,7 @@ test-long: $(TEST) ## Run the tests that take minutes: real data, kills, large v
 	$(BIN)/python -m pytest -m long $(ARGS)
 
 .PHONY: pytest
-pytest: $(TEST) ## Run the Python tests that are not marked long, a file on each core
+pytest: $(TEST) ## Run the Python tests that are not marked long, on each core
 	$(BIN)/python -m pytest -m "not long" --numprocesses auto --maxprocesses 4 --dist loadfile \
 		--no-loadscope-reorder --durations 20 $(ARGS)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from waypoint.errors import Unavailable
 from waypoint.services import jars
@@ -28,6 +29,26 @@ AS_OF = "2026-03-02T12:00:00"
 #: Folders whose files build whole worlds. They are begun first, so that no worker is left alone
 #: with one of them at the end.
 SLOW = ("real_input", "second_project", "cli", "models", "mutation", "importing", "simulator")
+
+#: Folders whose files read one world that takes minutes to make: one worker takes all of them.
+SHARED = ("real_input",)
+
+
+class FilesAndFolders(LoadScopeScheduling):
+    """A worker takes whole files, and whole folders where their files share what is slow to make.
+
+    Workers are processes of their own: what two of them share is made twice.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        folder = Path(file).parent
+        return str(folder) if folder.name in SHARED else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesAndFolders:
+    """How xdist gives tests to its workers, where it runs."""
+    return FilesAndFolders(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
