@@ -1,5 +1,6 @@
 {#- The value at a path of a text column that holds JSON, as text; null where the path, or the JSON,
-    is not there. Objects and arrays come back as JSON text. `path` is dotted: 'location.lat'. -#}
+    is not there. Objects and arrays come back as JSON text. `path` is dotted: 'location.lat'. A step
+    can be any text without a dot: Snowflake's paths have those that are no plain words in quotes. -#}
 {% macro json_text(column, path) -%}
     {{ return(adapter.dispatch('json_text')(column, path)) }}
 {%- endmacro %}
@@ -9,7 +10,15 @@
 {%- endmacro %}
 
 {% macro snowflake__json_text(column, path) -%}
-    cast(get_path(try_parse_json({{ column }}), '{{ path }}') as varchar)
+    {%- set written = namespace(path='') -%}
+    {%- for step in path.split('.') -%}
+        {%- if modules.re.match('[A-Za-z_][A-Za-z0-9_]*$', step) -%}
+            {%- set written.path = written.path ~ ('.' if written.path else '') ~ step -%}
+        {%- else -%}
+            {%- set written.path = written.path ~ '["' ~ step ~ '"]' -%}
+        {%- endif -%}
+    {%- endfor -%}
+    cast(get_path(try_parse_json({{ column }}), '{{ written.path }}') as varchar)
 {%- endmacro %}
 
 {#- One row per item of a JSON array held in a text column: a from-clause that joins `relation`

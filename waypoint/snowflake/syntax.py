@@ -56,7 +56,9 @@ _PAIRS = {
     ("(", "from"): ("from before select", "select ... from ..."),
     ("similar", "to"): ("similar to", "regexp_like, or the macro matches_pattern"),
 }
-_TYPE_LENGTHS = frozenset({"varchar", "char", "string", "text"})
+_NAMED = r"[a-z_]\w*"
+_INDEXED = r"""\[(?:\d+|"[^"\]]+"|'[^'\]]+')\]"""
+_PATH = re.compile(rf"(?:{_NAMED}|{_INDEXED})(?:\.{_NAMED}|{_INDEXED})*", re.I | re.A)
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|\$\$.*?\$\$|--[^\n]*|/\*.*?\*/", re.S)
 
 
@@ -66,6 +68,7 @@ def remarks(sql: str, tokens: Sequence[Token]) -> Iterator[Remark]:
     if tokens and tokens[0].text.lower() not in ("select", "with", "("):
         yield _refused(f"{tokens[0].text} ...", "select ... from ...", tokens[0])
     yield from _values_without_frame(tokens)
+    yield from _paths(tokens)
     steps = _steps(tokens)
     for at, token in enumerate(tokens):
         if at in steps:
@@ -113,6 +116,21 @@ def _window_behind(tokens: Sequence[Token], start: int) -> set[str]:
     if behind >= len(tokens) or tokens[behind].text.lower() != "over":
         return set()
     return {t.text.lower() for t in tokens[behind + 1 : _closing(tokens, behind + 1)]}
+
+
+def _paths(tokens: Sequence[Token]) -> Iterator[Remark]:
+    """Paths into JSON; the parser, and with it a stand-in, quotes what Snowflake has quoted."""
+    for at, token in enumerate(tokens):
+        if token.text.lower() != "get_path":
+            continue
+        path = tokens[_closing(tokens, at + 1) - 1]
+        if path.token_type is TokenType.STRING and not _PATH.fullmatch(path.text):
+            yield Remark(
+                "path",
+                f"'{path.text}' is no path of Snowflake: a.b[0], with other names in quotes",
+                """write a["$b"], or the macro json_text""",
+                path.line,
+            )
 
 
 def _closing(tokens: Sequence[Token], start: int) -> int:

@@ -87,6 +87,11 @@ def test_a_dollar_sign_within_a_text_is_that(run: Any) -> None:
     assert run("select '$oid'") == [("$oid",)]
 
 
+def test_a_quoted_step_of_a_path_finds_its_value(run: Any) -> None:
+    query = """select get_path(try_parse_json('{"a": {"$oid": "7"}}'), 'a["$oid"]')::varchar"""
+    assert run(query) == [("7",)]
+
+
 def test_a_comment_within_an_expression_does_no_harm(run: Any) -> None:
     query = """
         select

@@ -75,6 +75,10 @@ MISTAKES = [
     ("type", "hugeint", "select\ncast(id as hugeint) as id from raw.orders"),
     ("type", "hugeint by ::", "select\nid::hugeint as id from raw.orders"),
     ("syntax", "ubigint", "select\ncast(id as ubigint) as id from raw.orders"),
+    # paths into JSON, which the stand-in's parser quotes unasked
+    ("path", "a key with a dollar sign", "select\nget_path(try_parse_json(payload), 'x.$oid') as a from raw.orders"),
+    ("path", "a path as DuckDB has it", "select\nget_path(try_parse_json(payload), '$.a') as a from raw.orders"),
+    ("path", "a key with a hyphen", "select\nget_path(try_parse_json(payload), 'user-id') as a from raw.orders"),
     # names
     ("quotes", "wrong case in quotes", 'select\n"id" from raw.orders'),
     ("quotes", "an alias in quotes", 'select id as\n"Order" from raw.orders'),
@@ -210,6 +214,7 @@ SOUND = [
     "select dateadd('day', 1, created_at) as d, datediff('day', day, created_at) as n from raw.orders",
     "select cast(f.value as varchar) as v from raw.orders as o, lateral flatten(input =>"
     " try_parse_json(o.payload)) as f",
+    "select cast(get_path(try_parse_json(payload), 'a.b_1[0][\"$oid\"]') as varchar) as v from raw.orders",
     "select id, 'https://x//y' as u -- see https://x\nfrom raw.orders",
     "select last_value(cents) ignore nulls over (partition by user_id order by id"
     " rows between unbounded preceding and current row) as c from raw.orders",
