@@ -37,6 +37,7 @@ from waypoint.services.ports import LOOPBACK, free_ports, is_free
 from waypoint.services.postgres_keeper import is_running
 
 #: The lists of jars: the class path, and the plugins, which have class loaders of their own.
+#: `debezium-mariadb` is there for those who ask for it.
 JARS = ("kafka", "connect")
 PLUGINS = "debezium"
 START_SECONDS = 120.0
@@ -99,6 +100,7 @@ class Connect:
     pid: int | None = None
     replicas: int = 1
     ends_with_parent: bool = False
+    plugins: tuple[str, ...] = (PLUGINS,)
 
     @property
     def url(self) -> str:
@@ -184,7 +186,7 @@ class Connect:
                 bootstrap=self.bootstrap,
                 group=self.group,
                 replicas=self.replicas,
-                plugins=plugins(),
+                plugins=plugins(*self.plugins),
                 host=LOOPBACK,
                 port=self.port,
                 folder=self.folder,
@@ -242,14 +244,18 @@ class _PortTaken(Exception):
 
 
 @contextmanager
-def running_connect(folder: Path, bootstrap: str, brokers: int = 1) -> Iterator[Connect]:
+def running_connect(
+    folder: Path, bootstrap: str, brokers: int = 1, plugins: tuple[str, ...] = (PLUGINS,)
+) -> Iterator[Connect]:
     """A worker on `folder` for as long as the block runs, and no longer than this thread lives.
+
+    `plugins` are the lists of its plugins.
 
     Raises:
         Unavailable: its files could not be had, or it did not start.
         UnusableInput: a package is missing.
     """
-    worker = start_connect(folder, bootstrap, brokers, ends_with_parent=True)
+    worker = start_connect(folder, bootstrap, brokers, ends_with_parent=True, wanted=plugins)
     try:
         yield worker
     finally:
@@ -257,11 +263,15 @@ def running_connect(folder: Path, bootstrap: str, brokers: int = 1) -> Iterator[
 
 
 def start_connect(
-    folder: Path, bootstrap: str, brokers: int = 1, ends_with_parent: bool = False
+    folder: Path,
+    bootstrap: str,
+    brokers: int = 1,
+    ends_with_parent: bool = False,
+    wanted: tuple[str, ...] = (PLUGINS,),
 ) -> Connect:
     """Start the worker on `folder`, or find the one that runs there; see `running_connect`."""
     jars.jars(*JARS)
-    plugins()
+    plugins(*wanted)
     folder = folder.expanduser().absolute()
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "start.lock").open("a") as starting:
@@ -271,6 +281,7 @@ def start_connect(
             worker = Connect(folder, bootstrap, free_ports(1)[0])
         worker.replicas = min(3, brokers)
         worker.ends_with_parent = ends_with_parent
+        worker.plugins = wanted
         if not worker.secrets.exists():
             write_secrets(worker.secrets, {})
         worker.start()
@@ -323,14 +334,15 @@ def _unescaped(value: str) -> str:
     return halves.encode("utf-16-be", "surrogatepass").decode("utf-16-be")
 
 
-def plugins() -> Path:
-    """The folder of the worker's plugins, each in a folder of its own, unpacked where they are not.
+def plugins(*names: str) -> Path:
+    """The folder of the plugins of some lists, each in a folder of its own, unpacked where they
+    are not.
 
     Raises:
         Unavailable: they could not be had.
     """
-    locked = jars.locked(PLUGINS)
-    archives = jars.jars(PLUGINS)
+    locked = [file for name in names for file in jars.locked(name)]
+    archives = jars.jars(*names)
     kept = jars.cache_folder() / "plugins" / "-".join(file.sha256[:16] for file in locked)
     if not kept.is_dir():
         kept.parent.mkdir(parents=True, exist_ok=True)

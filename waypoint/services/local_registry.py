@@ -7,15 +7,16 @@ import shutil
 import tarfile
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from waypoint.errors import Unavailable
 from waypoint.services import jars
-from waypoint.services.java import Program, stop_all, tail
-from waypoint.services.local import Place, Process, Status, Wanted
+from waypoint.services.java import Program, tail
+from waypoint.services.local import Place, Wanted
 from waypoint.services.ports import LOOPBACK, free_ports, is_free
-from waypoint.services.postgres_keeper import is_running
+from waypoint.services.single_process import SingleProcess
 
 JARS = "registry"
 VERSION = next(file.version for file in jars.locked(JARS))
@@ -23,20 +24,21 @@ VERSION = next(file.version for file in jars.locked(JARS))
 _API = "/apis/ccompat/v7"
 _TRIES = 5
 _START_SECONDS = 180.0
-_STOP_SECONDS = 15.0
 _PORT_TAKEN = ("already in use", "BindException")
 
 
-class RegistryService:
+class RegistryService(SingleProcess):
     """One registry; its schemas are kept in a database of its own."""
 
-    on_request = True
+    program = f"Apicurio Registry {VERSION}"
+    process_name = "registry"
+    stop_seconds = 15.0
 
     def up(self, place: Place, wanted: Wanted) -> None:
         """See `Service`."""
         record = place.record() or {}
-        if _is_up(place.folder, record):
-            _wait(place, record)
+        if self.runs(place, record):
+            self._wait(place, record)
             return
         place.folder.mkdir(parents=True, exist_ok=True)
         program = _unpacked()
@@ -50,39 +52,35 @@ class RegistryService:
             record = {"url": url, "port": port, "pid": process.pid}
             place.keep(record)
             try:
-                _wait(place, record)
+                self._wait(place, record)
                 return
             except Unavailable as error:
                 if not remaining or not any(words in str(error) for words in _PORT_TAKEN):
                     raise
                 port = None
 
-    def down(self, place: Place) -> None:
-        """See `Service`."""
-        record = place.record()
-        if record and record.get("pid"):
-            stop_all({int(record["pid"]): _marker(place.folder)}, _STOP_SECONDS)
-        place.forget()
+    def marker(self, folder: Path) -> str:
+        """See `SingleProcess`."""
+        return str(_database(folder))
 
-    def status(self, place: Place) -> Status | None:
-        """See `Service`."""
-        record = place.record()
-        if record is None:
-            return None
-        running = _is_up(place.folder, record)
-        ready = running and _answers(str(record["url"]))
-        process = Process("registry", record.get("pid"), running)
-        program = f"Apicurio Registry {VERSION}"
-        return Status(place.name, program, str(record["url"]), ready, (process,))
+    def answers(self, record: dict[str, Any]) -> bool:
+        """See `SingleProcess`."""
+        try:
+            return httpx.get(f"{record['url']}/subjects", timeout=3).is_success
+        except httpx.HTTPError:
+            return False
 
+    def address(self, record: dict[str, Any]) -> str:
+        """See `SingleProcess`."""
+        return str(record["url"])
 
-def _wait(place: Place, record: dict[str, object]) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while not _answers(str(record["url"])):
-        if not _is_up(place.folder, record) or time.monotonic() > deadline:
-            said = tail((place.folder / "log").read_text(errors="replace"))
-            raise Unavailable(f"the schema registry in {place.folder} did not start:\n{said}")
-        time.sleep(0.2)
+    def _wait(self, place: Place, record: dict[str, Any]) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while not self.answers(record):
+            if not self.runs(place, record) or time.monotonic() > deadline:
+                said = tail((place.folder / "log").read_text(errors="replace"))
+                raise Unavailable(f"the schema registry in {place.folder} did not start:\n{said}")
+            time.sleep(0.2)
 
 
 def _program(unpacked: Path, folder: Path, port: int) -> Program:
@@ -93,14 +91,14 @@ def _program(unpacked: Path, folder: Path, port: int) -> Program:
         "quarkus.log.level": "WARN",
         "apicurio.storage.kind": "sql",
         "apicurio.storage.sql.kind": "h2",
-        "apicurio.datasource.url": f"jdbc:h2:file:{_marker(folder)}",
+        "apicurio.datasource.url": f"jdbc:h2:file:{_database(folder)}",
     }
     return Program(
         main="io.quarkus.bootstrap.runner.QuarkusEntryPoint",
         classpath=str(unpacked / "quarkus-run.jar"),
-        arguments=[_marker(folder)],
+        arguments=[str(_database(folder))],
         folder=folder,
-        marker=_marker(folder),
+        marker=str(_database(folder)),
         options=[f"-D{name}={value}" for name, value in options.items()],
     )
 
@@ -120,20 +118,8 @@ def _unpacked() -> Path:
     return folder
 
 
-def _marker(folder: Path) -> str:
-    return str(folder / "database")
-
-
-def _is_up(folder: Path, record: dict[str, object]) -> bool:
-    pid = record.get("pid")
-    return isinstance(pid, int) and is_running(pid, _marker(folder))
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/subjects", timeout=3).is_success
-    except httpx.HTTPError:
-        return False
+def _database(folder: Path) -> Path:
+    return folder / "database"
 
 
 service = RegistryService()
