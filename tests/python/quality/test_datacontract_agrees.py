@@ -81,6 +81,7 @@ def says(project: CommandLine, folder: Path) -> dict[str, oracle.Verdict]:
     }
 
 
+@pytest.mark.long
 def test_both_find_the_same_rules_broken(project: CommandLine, tmp_path: Path) -> None:
     clean = says(project, tmp_path)
     assert all(not table.broken and not table.misshapen for table in clean.values())

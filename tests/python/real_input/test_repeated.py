@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from real_input.pipeline import Run
 
-pytestmark = [pytest.mark.real_input, pytest.mark.timeout(900)]
+# with every change, the small project in ../second_project does the same
+pytestmark = [pytest.mark.real_input, pytest.mark.long, pytest.mark.timeout(900)]
 
 
 def test_a_second_run_lands_and_loads_nothing(second_run: Run) -> None:
