@@ -122,7 +122,7 @@ def table_namespace(project: Project, target: Path, dialect: str) -> str:
         return f"duckdb://{project.warehouse_file.resolve()}"
     from openlineage.common.provider.dbt import DbtLocalArtifactProcessor
 
-    from waypoint.lineage.events import PRODUCER
+    from waypoint.lineage.event_parts import PRODUCER
 
     try:
         processor = DbtLocalArtifactProcessor(

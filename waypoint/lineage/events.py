@@ -11,7 +11,6 @@ everything but the kind of the error.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,20 +32,16 @@ from openlineage.client.uuid import generate_new_uuid, generate_static_uuid
 from waypoint.build_results import MAKING_COMMANDS, BrokenRule
 from waypoint.dbt_running import FAILED_STATUSES
 from waypoint.errors import UnusableInput
+from waypoint.lineage import event_parts as parts
 from waypoint.lineage.columns import ColumnRef
 from waypoint.lineage.graph import Exposure, LineageGraph, Table
 
 if TYPE_CHECKING:
     from openlineage.client.generated.base import DatasetFacet, InputDatasetFacet, JobFacet
 
-#: Names this code in every event and facet.
-PRODUCER = "https://waypoint.example/lineage"
-
 Event = RunEvent | JobEvent
 
 _MADE = ("model", "seed", "snapshot")
-_HEADING = re.compile(r"\w+ Error in \w+ \S+ \([^()]*\)")
-_KIND_OF_ERROR = re.compile(r"\s*([A-Z][A-Za-z]*( [A-Z][A-Za-z]*)* (Error|Exception))\b")
 
 
 @dataclass(frozen=True)
@@ -117,11 +112,11 @@ def events_of_no_run(
     """The events of a run that ended before anything was made: the project does not compile."""
     run_facets: dict[str, Any] = {"parent": parent} if parent else {}
     run_id = str(generate_new_uuid(began))
-    job = _job(names, f"{project}.dbt.{command}", "RUN")
-    failed = run_facets | {"errorMessage": _error("dbt ended before anything was made")}
+    job = parts.job(names.jobs, f"{project}.dbt.{command}", "RUN")
+    failed = run_facets | {"errorMessage": parts.error("dbt ended before anything was made")}
     return [
-        _event(RunState.START, began, Run(run_id, run_facets), job),
-        _event(RunState.FAIL, ended, Run(run_id, failed), job),
+        parts.event(RunState.START, began, Run(run_id, run_facets), job),
+        parts.event(RunState.FAIL, ended, Run(run_id, failed), job),
     ]
 
 
@@ -145,10 +140,10 @@ class _Events:
         self._project = ran.manifest["metadata"].get("project_name") or "dbt"
         self._command = ran.results["args"]["which"]
         self._invocation = metadata["invocation_id"]
-        self._ended = _time(metadata["generated_at"])
+        self._ended = parts.instant(metadata["generated_at"])
         self._began = self._ended - timedelta(seconds=ran.results["elapsed_time"])
         version = facets.processing_engine_run.ProcessingEngineRunFacet(
-            version=metadata["dbt_version"], name="dbt", producer=PRODUCER
+            version=metadata["dbt_version"], name="dbt", producer=parts.PRODUCER
         )
         self._engine = {"processing_engine": version}
         self._run = self._run_id("run", self._began)
@@ -169,7 +164,7 @@ class _Events:
                     run=facets.parent_run.RootRun(runId=self._run),
                     job=facets.parent_run.RootJob(names.jobs, self._job_name),
                 ),
-                producer=PRODUCER,
+                producer=parts.PRODUCER,
             )
         }
 
@@ -186,8 +181,8 @@ class _Events:
                     made.add(self._tables[result["unique_id"]].name)
         inner.extend(self._of_tests())
         inner.sort(key=lambda event: event.eventTime)
-        job = _job(self._names, self._job_name, "RUN")
-        start = _event(RunState.START, self._began, Run(self._run, self._run_facets), job)
+        job = parts.job(self._names.jobs, self._job_name, "RUN")
+        start = parts.event(RunState.START, self._began, Run(self._run, self._run_facets), job)
         exposures = [
             self._of_exposure(exposure)
             for exposure in self._graph.exposures.values()
@@ -198,12 +193,14 @@ class _Events:
     def _end(self, job: Job) -> RunEvent:
         failed = [r for r in self._results if r["status"] in FAILED_STATUSES]
         if not failed:
-            return _event(RunState.COMPLETE, self._ended, Run(self._run, self._run_facets), job)
+            return parts.event(
+                RunState.COMPLETE, self._ended, Run(self._run, self._run_facets), job
+            )
         names = ", ".join(r["unique_id"] for r in failed[:10])
         more = f" and {len(failed) - 10} more" if len(failed) > 10 else ""
         message = f"{len(failed)} of {len(self._results)} failed: {names}{more}"
-        run = Run(self._run, self._run_facets | {"errorMessage": _error(message)})
-        return _event(RunState.FAIL, self._ended, run, job)
+        run = Run(self._run, self._run_facets | {"errorMessage": parts.error(message)})
+        return parts.event(RunState.FAIL, self._ended, run, job)
 
     # tables
 
@@ -211,15 +208,17 @@ class _Events:
         table = self._tables[node["unique_id"]]
         began, ended = self._times(result)
         run_id = self._run_id(node["unique_id"], began)
-        job_facets: dict[str, JobFacet] = {"ownership": _job_owner(table.owner)}
+        job_facets: dict[str, JobFacet] = {"ownership": parts.job_owner(table.owner)}
         if table.description:
             job_facets["documentation"] = facets.documentation_job.DocumentationJobFacet(
-                description=table.description, producer=PRODUCER
+                description=table.description, producer=parts.PRODUCER
             )
-        job = _job(self._names, node["unique_id"], node["resource_type"].upper(), job_facets)
+        job = parts.job(
+            self._names.jobs, node["unique_id"], node["resource_type"].upper(), job_facets
+        )
         inputs = [self._named(parent) for parent in self._parents(table)]
         run = Run(run_id, self._node_facets)
-        yield _event(
+        yield parts.event(
             RunState.START,
             began,
             run,
@@ -232,10 +231,14 @@ class _Events:
             for name, parent in inputs
         ]
         if result["status"] in FAILED_STATUSES:
-            failed = Run(run_id, self._node_facets | {"errorMessage": _error(_reason(result))})
-            yield _event(RunState.FAIL, ended, failed, job, described)
+            failed = Run(
+                run_id, self._node_facets | {"errorMessage": parts.error(parts.reason(result))}
+            )
+            yield parts.event(RunState.FAIL, ended, failed, job, described)
             return
-        yield _event(RunState.COMPLETE, ended, run, job, described, [self._output(table, result)])
+        yield parts.event(
+            RunState.COMPLETE, ended, run, job, described, [self._output(table, result)]
+        )
 
     def _output(self, table: Table, result: Mapping[str, Any]) -> OutputDataset:
         described = self._described(table)
@@ -243,13 +246,13 @@ class _Events:
             described["columnLineage"] = self._column_lineage(table)
         consumers = [e for e in self._graph.exposures.values() if table.name in e.tables]
         if consumers:
-            described["dbt_exposures"] = _exposures_facet(consumers)
+            described["dbt_exposures"] = parts.exposures(consumers)
         rows = (result.get("adapter_response") or {}).get("rows_affected")
         counted: dict[str, Any] = {}
         if isinstance(rows, int) and rows >= 0:
             counted["outputStatistics"] = (
                 facets.output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
-                    rowCount=rows, producer=PRODUCER
+                    rowCount=rows, producer=parts.PRODUCER
                 )
             )
         name = self._named(table)[0]
@@ -264,7 +267,7 @@ class _Events:
         return facets.column_lineage_dataset.ColumnLineageDatasetFacet(
             fields={column: f for column, f in fields.items() if f.inputFields},
             dataset=self._fields(query.deciding, table, "INDIRECT"),
-            producer=PRODUCER,
+            producer=parts.PRODUCER,
         )
 
     def _fields(
@@ -304,15 +307,15 @@ class _Events:
                     )
                     for column in self._graph.columns(table.name)
                 ],
-                producer=PRODUCER,
+                producer=parts.PRODUCER,
             ),
             "datasetType": facets.dataset_type_dataset.DatasetTypeDatasetFacet(
-                datasetType=kind, producer=PRODUCER
+                datasetType=kind, producer=parts.PRODUCER
             ),
-            "ownership": _owner(table.owner),
+            "ownership": parts.dataset_owner(table.owner),
         }
         if table.description:
-            found["documentation"] = _told(table.description)
+            found["documentation"] = parts.documentation(table.description)
         return found
 
     def _materialized(self, table: Table) -> str:
@@ -346,7 +349,7 @@ class _Events:
         times = [self._times(result) for _, result in members]
         began, ended = min(t for t, _ in times), max(t for _, t in times)
         run_id = self._run_id(job_name, began)
-        job = _job(self._names, job_name, "TEST")
+        job = parts.job(self._names.jobs, job_name, "TEST")
         tested = self._tested(members[0][0])
         of = [tested] if tested else members[0][0]["depends_on"]["nodes"]
         tables = [self._tables[unique_id] for unique_id in of if unique_id in self._tables]
@@ -354,7 +357,7 @@ class _Events:
         quality: dict[str, InputDatasetFacet] = {
             "dataQualityAssertions": (
                 facets.data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet(
-                    assertions=assertions, producer=PRODUCER
+                    assertions=assertions, producer=parts.PRODUCER
                 )
             )
         }
@@ -368,14 +371,14 @@ class _Events:
             )
             for table in tables
         ]
-        yield _event(RunState.START, began, Run(run_id, self._node_facets), job, bare)
+        yield parts.event(RunState.START, began, Run(run_id, self._node_facets), job, bare)
         failed = sum(result["status"] in FAILED_STATUSES for _, result in members)
         if failed:
-            error = _error(f"{failed} of {len(members)} tests failed")
+            error = parts.error(f"{failed} of {len(members)} tests failed")
             run = Run(run_id, self._node_facets | {"errorMessage": error})
-            yield _event(RunState.FAIL, ended, run, job, found)
+            yield parts.event(RunState.FAIL, ended, run, job, found)
         else:
-            yield _event(RunState.COMPLETE, ended, Run(run_id, self._node_facets), job, found)
+            yield parts.event(RunState.COMPLETE, ended, Run(run_id, self._node_facets), job, found)
 
     def _assertions(
         self, node: Mapping[str, Any], result: Mapping[str, Any]
@@ -393,7 +396,7 @@ class _Events:
         }
         if rules and (passed or broken):
             for rule in rules:
-                yield _assertion(
+                yield parts.assertion(
                     metadata["name"],
                     rule["name"],
                     rule["name"] not in broken,
@@ -402,7 +405,7 @@ class _Events:
                     actual=broken.get(rule["name"]),
                 )
             return
-        yield _assertion(
+        yield parts.assertion(
             metadata.get("name") or "custom_sql",
             node["name"],
             passed,
@@ -414,13 +417,13 @@ class _Events:
     # exposures
 
     def _of_exposure(self, exposure: Exposure) -> JobEvent:
-        job_facets: dict[str, JobFacet] = {"ownership": _job_owner(exposure.owner)}
+        job_facets: dict[str, JobFacet] = {"ownership": parts.job_owner(exposure.owner)}
         described: dict[str, DatasetFacet] = {
             "datasetType": facets.dataset_type_dataset.DatasetTypeDatasetFacet(
-                datasetType=exposure.kind.upper(), producer=PRODUCER
+                datasetType=exposure.kind.upper(), producer=parts.PRODUCER
             ),
-            "ownership": _owner(exposure.owner),
-            "documentation": _told(exposure.description or exposure.label),
+            "ownership": parts.dataset_owner(exposure.owner),
+            "documentation": parts.documentation(exposure.description or exposure.label),
             "columnLineage": facets.column_lineage_dataset.ColumnLineageDatasetFacet(
                 fields={
                     str(ref): facets.column_lineage_dataset.Fields(
@@ -430,19 +433,19 @@ class _Events:
                     for ref in sorted(self._graph.columns_of(table))
                     if exposure.uses(ref)
                 },
-                producer=PRODUCER,
+                producer=parts.PRODUCER,
             ),
         }
         tables = [self._graph.tables[name] for name in exposure.tables]
         return JobEvent(
-            eventTime=_text(self._ended),
-            job=_job(self._names, exposure.unique_id, "EXPOSURE", job_facets),
+            eventTime=parts.written(self._ended),
+            job=parts.job(self._names.jobs, exposure.unique_id, "EXPOSURE", job_facets),
             inputs=[
                 InputDataset(self._names.tables, self._named(t)[0], facets=self._described(t))
                 for t in tables
             ],
             outputs=[OutputDataset(self._names.jobs, exposure.label, facets=described)],
-            producer=PRODUCER,
+            producer=parts.PRODUCER,
         )
 
     # times and ids
@@ -450,102 +453,8 @@ class _Events:
     def _times(self, result: Mapping[str, Any]) -> tuple[datetime, datetime]:
         started = [t["started_at"] for t in result["timing"] if t.get("started_at")]
         completed = [t["completed_at"] for t in result["timing"] if t.get("completed_at")]
-        began = _time(min(started)) if started else self._began
-        return began, _time(max(completed)) if completed else began
+        began = parts.instant(min(started)) if started else self._began
+        return began, parts.instant(max(completed)) if completed else began
 
     def _run_id(self, what: str, began: datetime) -> str:
         return str(generate_static_uuid(began, f"{self._invocation} {what}".encode()))
-
-
-# parts of events
-
-
-def _event(
-    state: RunState,
-    time: datetime,
-    run: Run,
-    job: Job,
-    inputs: Sequence[InputDataset] = (),
-    outputs: Sequence[OutputDataset] = (),
-) -> RunEvent:
-    return RunEvent(
-        eventType=state,
-        eventTime=_text(time),
-        run=run,
-        job=job,
-        inputs=list(inputs),
-        outputs=list(outputs),
-        producer=PRODUCER,
-    )
-
-
-def _job(names: Names, name: str, kind: str, more: Mapping[str, JobFacet] | None = None) -> Job:
-    job_type = facets.job_type_job.JobTypeJobFacet(
-        processingType="BATCH", integration="DBT", jobType=kind, producer=PRODUCER
-    )
-    return Job(names.jobs, name, facets={"jobType": job_type, **(more or {})})
-
-
-def _error(message: str) -> facets.error_message_run.ErrorMessageRunFacet:
-    return facets.error_message_run.ErrorMessageRunFacet(
-        message=message, programmingLanguage="SQL", producer=PRODUCER
-    )
-
-
-def _reason(result: Mapping[str, Any]) -> str:
-    """The kind of a node's error; what follows it may quote data."""
-    lines = str(result.get("message") or "").splitlines() or [""]
-    heading = _HEADING.match(lines[0].strip())
-    kinds = (_KIND_OF_ERROR.match(line) for line in lines[1 if heading else 0 :])
-    kind = next((found.group(1) for found in kinds if found), "")
-    told = ": ".join(part for part in (heading.group(0) if heading else "", kind) if part)
-    return f"{told or 'failed'}; dbt's log has the message"
-
-
-def _assertion(
-    kind: str, name: str, success: bool, severity: str, column: str | None, actual: int | None
-) -> facets.data_quality_assertions_dataset.Assertion:
-    return facets.data_quality_assertions_dataset.Assertion(
-        assertion=kind,
-        name=name,
-        success=success,
-        severity=severity,
-        column=column,
-        expected="0",
-        actual=None if actual is None else str(actual),
-    )
-
-
-def _owner(owner: str) -> DatasetFacet:
-    owners = [facets.ownership_dataset.Owner(name=f"team:{owner}", type="OWNER")] if owner else []
-    return facets.ownership_dataset.OwnershipDatasetFacet(owners=owners, producer=PRODUCER)
-
-
-def _job_owner(owner: str) -> JobFacet:
-    owners = [facets.ownership_job.Owner(name=f"team:{owner}", type="OWNER")] if owner else []
-    return facets.ownership_job.OwnershipJobFacet(owners=owners, producer=PRODUCER)
-
-
-def _told(text: str) -> DatasetFacet:
-    return facets.documentation_dataset.DocumentationDatasetFacet(
-        description=text, producer=PRODUCER
-    )
-
-
-def _exposures_facet(consumers: Iterable[Exposure]) -> DatasetFacet:
-    """The facet that OpenLineage's own integration of dbt has for exposures."""
-    from openlineage.common.provider.dbt.facets import DbtExposure, DbtExposuresDatasetFacet
-
-    facet: DatasetFacet = DbtExposuresDatasetFacet(
-        exposures=[DbtExposure(e.unique_id, e.name, e.kind) for e in consumers],
-        producer=PRODUCER,
-    )
-    return facet
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-def _text(time: datetime) -> str:
-    return time.isoformat().replace("+00:00", "Z")
