@@ -312,6 +312,10 @@ class Tables:
             self.warehouse.load("cdc_changes", new, now)
         return sum(one.landed for one in outcomes)
 
+    def land_files(self, files: list[Path]) -> None:
+        """Load files that a loader has landed elsewhere."""
+        self.warehouse.load("cdc_changes", files, datetime.now(UTC).replace(tzinfo=None))
+
     def build(self) -> None:
         """Build the models of the changes, incrementally."""
         self.warehouse.invoke("run")
