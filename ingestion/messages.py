@@ -221,8 +221,9 @@ def consumed(messages: str, topic: Topic, guarded: bool) -> str:
 
     `messages` has the columns `partition` (integer), `offset`, `timestamp` (milliseconds since
     1970, or NULL; both bigint), and the texts `key`, `value` and `mark`. With `guarded`, values
-    may be broken JSON; without, which costs less, the engine raises `InvalidInputException` where
-    one is. A column `document` holds what the contract knows of the value.
+    may be any broken JSON; without, which costs less, the engine raises `InvalidInputException`
+    where one is that ends like an object. A column `document` holds what the contract knows of the
+    value.
     """
     return f"""
         select
@@ -249,7 +250,10 @@ _TIMES = "-62135596800000 and 253402300799999"
 
 
 def _readable(guarded: bool) -> str:
-    is_json = f"{starts_an_object('value')}{' and json_valid(value)' if guarded else ''}"
+    # what was cut off, or is no JSON at all, seldom ends like an object
+    valid = "json_valid(value)"
+    sound = valid if guarded else f"case when ends_with(value, '}}') then true else {valid} end"
+    is_json = f"{starts_an_object('value')} and {sound}"
     return f"coalesce(strlen(value) <= {LONGEST_MESSAGE} and {is_json}, false)"
 
 
@@ -463,12 +467,17 @@ def unknown_fields(
     Returns:
         in how many of them each is, the most frequent first.
     """
+    rows = connection.execute(unknown_fields_query(payloads, topic)).fetchall()
+    return {field: int(messages) for field, messages in rows}
+
+
+def unknown_fields_query(payloads: str, topic: Topic) -> str:
+    """A select of what `unknown_fields` gives: the field, and in how many objects it is."""
     known = {column.name for column in topic.contract.source_columns} | topic.payload_only
     listed = ", ".join(text_literal(name) for name in sorted(known)) or "''"
-    rows = connection.execute(
+    return (
         "select field, sum(messages) from (select unnest(fields) as field, messages from"
         f" (select json_keys(payload) as fields, count(*) as messages from ({payloads})"
         " group by 1))"
         f" where field not in ({listed}) group by 1 order by 2 desc, 1 limit {_MOST_DRIFT}"
-    ).fetchall()
-    return {field: int(messages) for field, messages in rows}
+    )

@@ -214,15 +214,17 @@ def type_check(value: Value, read: Reader) -> Check:
 def scalar_check(value: Value, document: str) -> Check:
     """That a text is none that was written as JSON; `document` is the SQL of what holds it."""
     path = text_literal("$." + json_name(value.column.name))
+    looks_like_it = f"starts_with({value.typed}, '{{') or starts_with({value.typed}, '[')"
     return Check(
         rule=f"{value.field}_is_string",
         field=value.field,
-        # the condition stands within the argument: the engine may work a function out for other
-        # rows of its vector too, and the document of a row with a problem need not be JSON
+        # few texts do. The condition stands within the argument, too: the engine may work a
+        # function out for other rows of its vector, and the document of a row with a problem
+        # need not be JSON
         broken=(
-            f"json_type(case when starts_with({value.typed}, '{{')"
-            f" or starts_with({value.typed}, '[')"
-            f" then {document} end, {path}) in ('OBJECT', 'ARRAY')"
+            f"case when {looks_like_it} then"
+            f" json_type(case when {looks_like_it} then {document} end, {path})"
+            " in ('OBJECT', 'ARRAY') else false end"
         ),
         value=value.typed,
         reason=f"{_shown(value.typed)} || ' is not a text but JSON'",

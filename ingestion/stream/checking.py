@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 
 import duckdb
 import numpy as np
@@ -19,8 +20,9 @@ from ingestion.batches import rejected_rows
 from ingestion.bookkeeping import BATCH, LOADED_AT, QUARANTINE, SOURCE, TABLES
 from ingestion.engine import quoted
 from ingestion.landing import LandingArea
-from ingestion.messages import Topic, consumed, starts_an_object, unknown_fields
-from ingestion.validation import Validation, validation
+from ingestion.messages import Topic, consumed, starts_an_object, unknown_fields_query
+from ingestion.stream.statements import Fed, Statement
+from ingestion.validation import validation
 
 #: Messages as they come from the consumer; `mark` says why a value could not be read as text.
 MESSAGES = pa.schema(
@@ -37,8 +39,6 @@ MESSAGES = pa.schema(
 LATE = "_late"
 
 _PAYLOAD = "_payload"
-#: Rows that the engine takes at a time; several, so that it can use more than one core.
-_CHUNK = 10_240
 #: Of how many messages of a batch the fields are compared with the contract's.
 _LOOKED_AT = 2_000
 #: How often, in seconds, that is done while there are no others.
@@ -121,19 +121,25 @@ class Checker:
         self._drift_seen, self._drift_at = False, 0.0
         self._guards = 0
         self._stamp = suppression.stamp(area)
-        self._prepare()
-
-    def _prepare(self) -> None:
+        self._fed = Fed(connection, MESSAGES)
         self._plain = self._prepared(guarded=False)
         self._guarded = self._prepared(guarded=True)
-        self._no_rejects = self._rejects(MESSAGES.empty_table(), self._plain)
+        readable = f"case when {starts_an_object('value')} then value end"
+        self._fields = self._fed.prepared(
+            unknown_fields_query(f"select {readable} as payload from {self._fed}", topic)
+        )
+
+    @cached_property
+    def _no_rejects(self) -> pa.Table:
+        return self._plain.rejects(MESSAGES.empty_table())
 
     def check(self, messages: pa.Table) -> Checked:
         """Judge messages, a table of `MESSAGES`."""
         stamp = suppression.stamp(self._area)
         if stamp != self._stamp:
             self._stamp = stamp
-            self._prepare()
+            self._plain = self._prepared(guarded=False)
+            self._guarded = self._prepared(guarded=True)
         prepared = self._guarded if self._guards else self._plain
         try:
             judged = self._judged(messages, prepared)
@@ -156,7 +162,7 @@ class Checker:
             count=int(good.sum()),
             identities=_where(judged, _IDENTITY, good) if self.topic.identity else None,
             times=_where(judged, self.topic.event_time, good) if self.topic.event_time else None,
-            rejects=self._rejects(messages.take(rejected), prepared)
+            rejects=prepared.rejects(messages.take(rejected))
             if len(rejected)
             else self._no_rejects,
             rejected=rejected,
@@ -171,9 +177,8 @@ class Checker:
     def _prepared(self, guarded: bool) -> _Prepared:
         query = (
             "select * exclude (document), unnest(document)"
-            f" from ({consumed('messages', self.topic, guarded)})"
+            f" from ({consumed(str(self._fed), self.topic, guarded)})"
         )
-        self._connection.register("messages", MESSAGES.empty_table())
         described = self._connection.execute(f"describe {query}").fetchall()
         types = {name: str(kind) for name, kind, *_ in described}
         erased = suppression.left_out(
@@ -205,19 +210,12 @@ class Checker:
             found += f", case when {there} then hash({', '.join(names)}) end as {_IDENTITY}"
         more = dict.fromkeys(("source", "batch"), "null")
         return _Prepared(
-            f"{found} from ({checked.typed})",
-            rejected_rows(checked, types, self.topic.contract, more),
-            checked,
+            self._fed.prepared(f"{found} from ({checked.typed})"),
+            self._fed.prepared(rejected_rows(checked, types, self.topic.contract, more)),
         )
 
     def _judged(self, messages: pa.Table, prepared: _Prepared) -> pa.Table:
-        self._connection.register("messages", _chunked(messages))
-        return self._connection.execute(prepared.all_rows).to_arrow_table()
-
-    def _rejects(self, messages: pa.Table, prepared: _Prepared) -> pa.Table:
-        self._connection.register("messages", messages)
-        found = self._connection.execute(prepared.bad_rows).to_arrow_table()
-        return found.select([n for n in TABLES[QUARANTINE] if n not in _OF_THE_SINK])
+        return prepared.judged.over(messages)
 
     def _drift(self, messages: pa.Table, good: npt.NDArray[np.bool_]) -> dict[str, int]:
         now = time.monotonic()
@@ -227,23 +225,23 @@ class Checker:
         places = np.flatnonzero(good)
         if len(places) > _LOOKED_AT:
             places = places[:: len(places) // _LOOKED_AT]
-        messages = messages.take(pa.array(places))
-        self._connection.register("messages", messages)
-        readable = f"case when {starts_an_object('value')} then value end"
-        found = unknown_fields(
-            self._connection, f"select {readable} as payload from messages", self.topic
-        )
-        self._drift_seen = bool(found)
-        return found
+        found = self._fields.over(messages.take(pa.array(places)))
+        self._drift_seen = bool(found.num_rows)
+        fields, counts = (column.to_pylist() for column in found.columns)
+        return {field: int(messages) for field, messages in zip(fields, counts, strict=True)}
 
 
 @dataclass(frozen=True)
 class _Prepared:
-    """The statements over the messages: all rows with what was found, and the quarantine's rows."""
+    """The statements over messages: all rows with what was found, and the quarantine's rows."""
 
-    all_rows: str
-    bad_rows: str
-    checked: Validation
+    judged: Statement
+    rejected: Statement
+
+    def rejects(self, messages: pa.Table) -> pa.Table:
+        """The rows for the quarantine of messages, without what the sink adds."""
+        found = self.rejected.over(messages)
+        return found.select([n for n in TABLES[QUARANTINE] if n not in _OF_THE_SINK])
 
 
 def _where(judged: pa.Table, name: str, good: npt.NDArray[np.bool_]) -> pa.ChunkedArray:
@@ -259,7 +257,3 @@ def _in_order(judged: pa.Table, messages: pa.Table) -> pa.Table:
     places = np.empty(len(offsets), dtype=np.int64)
     places[np.lexsort(theirs)] = np.lexsort((partitions, offsets))
     return judged.take(pa.array(places))
-
-
-def _chunked(messages: pa.Table) -> pa.Table:
-    return pa.Table.from_batches(messages.to_batches(max_chunksize=_CHUNK), messages.schema)

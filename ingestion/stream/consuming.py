@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message, TopicPartition
 
 #: Messages that are fetched ahead, and their bytes (KiB): what a pause of the sink may cost.
-_AHEAD, _AHEAD_KIB = "100000", "65536"
+_AHEAD, _AHEAD_KIB = "100000", "32768"
+#: Bytes that are asked for of a partition at once. They come compressed, and can be many times as
+#: many then; a larger message comes nevertheless.
+_AT_ONCE = "1048576"
 _OBJECT = b"{"
 #: After so many seconds of silence the group takes a member for dead.
 _SESSION_SECONDS = 10
@@ -35,7 +38,7 @@ SETTINGS = {
     "queued.max.messages.kbytes": _AHEAD_KIB,
     # the default of a second empties the queue between two fetches
     "fetch.queue.backoff.ms": "2",
-    "fetch.message.max.bytes": "10000000",
+    "fetch.message.max.bytes": _AT_ONCE,
     "client.id": "waypoint-loader",
 }
 #: What it is set to whatever they say: the sink tells the offsets, and what is gone is an error.
@@ -92,13 +95,16 @@ class Group:
         given_up: Callable[[Mapping[str, list[int]]], None],
         schemas: SchemaSource,
         tell_ends: bool = False,
+        linger: float = 0.0,
     ) -> None:
+        """`linger`: seconds that lie at least between two handings over; see `poll`."""
         from confluent_kafka import Consumer
 
         self._taken, self._given_up = taken, given_up
         self._schemas = schemas
         self._error: BaseException | None = None
         self._trouble = ""
+        self._linger, self._handed_over = linger, 0.0
         #: Partitions whose end was reached at some moment, where `tell_ends` asks for it.
         self.at_end: set[tuple[str, int]] = set()
         self.assigned: set[tuple[str, int]] = set()
@@ -121,15 +127,22 @@ class Group:
     def poll(self, most: int, seconds: float) -> list[Consumed]:
         """The messages that come within so many seconds, `most` at most, by topic.
 
+        After a pause the first one is handed over at once; in a flow, what comes is gathered until
+        `linger` has passed since the last time.
+
         Raises:
             OffsetsGone: what comes next was deleted.
             Unavailable: a topic is not there, or may not be read.
         """
         from confluent_kafka import KafkaException
 
-        since = time.monotonic()
         try:
-            messages = self.consumer.consume(most, seconds)
+            messages = self.consumer.consume(1, seconds)
+            since = time.monotonic()
+            if messages:
+                more = max(0.0, self._handed_over + self._linger - since)
+                messages += self.consumer.consume(most - 1, more)
+                self._handed_over = time.monotonic()
         except KafkaException as error:
             self._raise()
             raise Unavailable(f"the topics cannot be read: {error.args[0].str()}") from None

@@ -38,8 +38,10 @@ from waypoint.errors import Unavailable, UnusableInput
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
 
-#: How long messages are gathered for a batch, in seconds, where no more come at once.
+#: How many seconds lie between two batches at least, where no more messages come at once.
 LINGER = 0.05
+#: For how long one look for messages waits for the first of them, in seconds.
+_LOOK = 0.05
 #: What is behind the newest event of its partition by more than this is late.
 WATERMARK = timedelta(minutes=1)
 #: For how long, in seconds, trouble may last before the loader gives up.
@@ -137,7 +139,7 @@ class Loader:
             dead_letters: the topic for the dead letters of each topic that has one.
             stop: ends the run when set: what was read by then is landed.
             metrics: where to count, too.
-            linger: seconds for which messages are gathered.
+            linger: seconds that lie between two batches at least.
             patience: seconds for which trouble may last.
             report: told in people's words what happens.
         """
@@ -222,6 +224,7 @@ class Loader:
                 self._given_up,
                 self._schemas,
                 tell_ends=until_caught_up,
+                linger=self._linger,
             )
             try:
                 self._read(group, pipeline, until_caught_up, until)
@@ -263,7 +266,7 @@ class Loader:
             if pipeline.is_full():
                 self._wait(group, pipeline)
                 continue
-            for consumed in group.poll(_AT_ONCE, self._linger):
+            for consumed in group.poll(_AT_ONCE, _LOOK):
                 pipeline.put(consumed)
             pipeline.wait(0.0)  # raises what has failed
             if until_caught_up and group.ever_assigned and group.assigned <= group.at_end:
@@ -279,7 +282,7 @@ class Loader:
                 # no more is fetched, but the group hears from us
                 group.consumer.pause(group.consumer.assignment())
                 paused = True
-                for consumed in group.poll(_AT_ONCE, self._linger):
+                for consumed in group.poll(_AT_ONCE, _LOOK):
                     pipeline.put(consumed)
         if paused:
             group.consumer.resume(group.consumer.assignment())

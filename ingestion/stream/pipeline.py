@@ -13,9 +13,9 @@ from typing import Generic, TypeVar
 from ingestion.stream.consuming import Consumed
 
 #: Bytes that wait to be checked, and bytes and messages of one batch, at most.
-_WAITING = 24 << 20
-_BATCH = 20 << 20
-_MESSAGES = 40_000
+_WAITING = 16 << 20
+_BATCH = 10 << 20
+_MESSAGES = 20_000
 
 Prepared = TypeVar("Prepared")
 
