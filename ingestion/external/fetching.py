@@ -16,7 +16,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import httpx
 
-from ingestion.external.entries import HOLE, Entry, Paging
+from ingestion.external.entry import HOLE, Entry, Paging
 from ingestion.external.mapping import Scope
 from ingestion.external.records import read_answer, records
 from ingestion.http_requests import HttpServer, Reply, UnusableAnswer

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from urllib.parse import unquote, urlsplit
 
-from ingestion.external.entries import Entry
+from ingestion.external.entry import Entry
 
 #: Gives the password of a connection by its name, None where there is no such connection.
 Connections = Callable[[str], str | None]

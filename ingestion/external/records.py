@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ingestion.external.entries import Entry
+from ingestion.external.entry import Entry
 from ingestion.external.feeds import InvalidFeed, read_feed
 from ingestion.external.mapping import Scope
 from ingestion.http_requests import Reply, Unreadable

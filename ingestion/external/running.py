@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from ingestion.external.entries import Entry, Publishing
+from ingestion.external.entries import Publishing
+from ingestion.external.entry import Entry
 from ingestion.external.fetching import Fetched, Request, fetch, plan
 from ingestion.external.publishing import DumpFiles, Publisher, batch_of, keyed, partitions_of
 from ingestion.external.rejecting import quarantine_items, quarantine_messages

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ingestion.external.entries import Entry, Publishing
+from ingestion.external.entries import Publishing
+from ingestion.external.entry import Entry
 from ingestion.external.fetching import Fetched, Request
 from ingestion.external.mapping import Scope, Unfit, fields
 from ingestion.external.records import records

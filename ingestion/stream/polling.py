@@ -16,7 +16,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
-from ingestion.external.entries import Entry, Publishing
+from ingestion.external.entries import Publishing
+from ingestion.external.entry import Entry
 from ingestion.external.fetching import fetch, plan
 from ingestion.external.mapping import Rule
 from ingestion.external.transforming import transform

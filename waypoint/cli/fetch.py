@@ -15,7 +15,8 @@ from waypoint.errors import Exit, UnusableInput, WaypointError
 
 if TYPE_CHECKING:
     from ingestion.blocks import Broken
-    from ingestion.external.entries import Entry, External
+    from ingestion.external.entries import External
+    from ingestion.external.entry import Entry
     from ingestion.external.running import Fetching
     from waypoint.fetching import Destination
     from waypoint.project import Project

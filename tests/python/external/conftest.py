@@ -14,7 +14,8 @@ import duckdb
 import pytest
 from conftest import Ended, Library
 
-from ingestion.external.entries import Entry, External, read_external
+from ingestion.external.entries import External, read_external
+from ingestion.external.entry import Entry
 from ingestion.external.running import Fetching, Target, publisher_of, run_entry
 from ingestion.landing import LandingArea
 from waypoint.project import Project
