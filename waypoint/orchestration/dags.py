@@ -22,7 +22,7 @@ from typing import Any
 from airflow.sdk import DAG, get_parsing_context
 from airflow.sdk.definitions.asset import AssetAny
 from airflow.sdk.definitions.callback import AsyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+from airflow.sdk.definitions.deadline import DeadlineAlert
 
 from ingestion.blocks import Broken
 from ingestion.extraction import Source
@@ -31,23 +31,27 @@ from waypoint.connecting import is_simulated
 from waypoint.contracts.model import RAW
 from waypoint.errors import UnusableInput
 from waypoint.orchestration.assets import built_asset, published_asset
+from waypoint.orchestration.deadlines import RunQueued, is_known_to_airflow
+from waypoint.orchestration.delays import tell_of_delay
 from waypoint.orchestration.freshness import tables_of
 from waypoint.orchestration.graph import Rendered, render
+from waypoint.orchestration.local import PLUGINS_FOLDER
 from waypoint.orchestration.manifest import read_manifest
 from waypoint.orchestration.operators import (
-    BrokenOperator,
     CommandOperator,
     FinishedOperator,
-    IngestOperator,
-    LoadOperator,
     PublishOperator,
-    SimulateOperator,
-    tell_of_delay,
-    tell_of_failure,
 )
 from waypoint.orchestration.parts import Part, manifest_file
 from waypoint.orchestration.pools import WAREHOUSE_POOL
 from waypoint.orchestration.projects import project_at
+from waypoint.orchestration.source_operators import (
+    BrokenOperator,
+    IngestOperator,
+    LoadOperator,
+    SimulateOperator,
+)
+from waypoint.orchestration.tasks import tell_of_failure
 from waypoint.project import Project
 from waypoint.quality.running import CRITICAL
 from waypoint.warehouse import EMBEDDED
@@ -89,7 +93,7 @@ def hourly_dag(here: str | Path) -> DAG:
     dag = _dag(
         project, "hourly", HOURLY, part.tables, _HOUR, "Gates, then staging and marts, every hour."
     )
-    rendered = render(project, part, dag)
+    rendered = render(project, part, dag, _ingested(project))
     _finish(project, dag, rendered, "marts")
     _check(project, dag, rendered.ends, _critical_suites(project))
     return dag
@@ -104,7 +108,7 @@ def daily_dag(here: str | Path) -> DAG:
     )
     ends: list[Any] = []
     if part.tables:
-        rendered = render(project, part, dag)
+        rendered = render(project, part, dag, {"hourly": part.read_of_others})
         _finish(project, dag, rendered, "features")
         ends = rendered.ends
     _check(project, dag, ends, _full_checks(project))
@@ -187,10 +191,17 @@ def _deadline(
     contracts = [c for c in project.contracts.tables if c.name in set(tables) and c.freshness]
     if not contracts:
         return None
+    if not is_known_to_airflow():
+        warnings.warn(
+            f"{dag_id}: nobody is told of late runs; set AIRFLOW__CORE__PLUGINS_FOLDER to"
+            f" {PLUGINS_FOLDER}",
+            stacklevel=2,
+        )
+        return None
     left = min(c.freshness.warn_after for c in contracts if c.freshness) - period
     interval = max(left, _SHORTEST_DEADLINE)
     return DeadlineAlert(
-        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        reference=RunQueued(),
         interval=interval,
         callback=AsyncCallback(
             tell_of_delay,
@@ -215,6 +226,17 @@ def _finish(project: Project, dag: DAG, rendered: Rendered, what: str) -> Finish
     )
     rendered.ends >> finished
     return finished
+
+
+def _ingested(project: Project) -> dict[str, list[str]]:
+    """The raw tables that each DAG of a source brings, of those that are read by a schedule."""
+    return {
+        f"ingest_{source.name}": [
+            f"{RAW}.{name}" for name in tables_of(project, source.kind, source.settings)
+        ]
+        for source in declared_sources(project).sources
+        if source.schedule
+    }
 
 
 def _ingestion(project: Project, source: Source) -> DAG:

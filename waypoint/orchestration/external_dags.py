@@ -15,7 +15,8 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 
 from ingestion.blocks import Broken
-from ingestion.external.entries import Entry, External, read_external
+from ingestion.external.entries import External, read_external
+from ingestion.external.entry import Entry
 from ingestion.messages import topic_of
 from waypoint.contracts.model import RAW
 from waypoint.orchestration.dags import RETRIES, RETRY_DELAY, broken_dag
@@ -25,8 +26,8 @@ from waypoint.orchestration.external_operators import (
     TransformOperator,
     ValidateOperator,
 )
-from waypoint.orchestration.operators import tell_of_failure
 from waypoint.orchestration.projects import project_at
+from waypoint.orchestration.tasks import tell_of_failure
 from waypoint.project import Project
 
 _BEGINNING = datetime(2024, 1, 1)

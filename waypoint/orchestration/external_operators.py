@@ -23,11 +23,12 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from waypoint.errors import Exit, WaypointError
 from waypoint.locking import sharing_state
-from waypoint.orchestration.operators import PATIENCE, TaskFailed, WaypointOperator
+from waypoint.orchestration.tasks import PATIENCE, TaskFailed, WaypointOperator
 from waypoint.project import Project
 
 if TYPE_CHECKING:
-    from ingestion.external.entries import Entry, External
+    from ingestion.external.entries import External
+    from ingestion.external.entry import Entry
     from ingestion.external.fetching import Fetched
     from ingestion.external.running import Target
 

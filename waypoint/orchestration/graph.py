@@ -33,6 +33,7 @@ from cosmos.constants import (
 from cosmos.dbt.graph import DbtGraph, DbtNode
 
 from waypoint.orchestration.assets import table_asset
+from waypoint.orchestration.first_runs import FirstRunsOperator
 from waypoint.orchestration.manifest import Node
 from waypoint.orchestration.operators import (
     BuildOperator,
@@ -44,7 +45,7 @@ from waypoint.orchestration.parts import Part
 from waypoint.orchestration.pools import WAREHOUSE_POOL
 from waypoint.project import Project
 
-FRESHNESS_TASK, BUILD_TASK = "freshness", "build"
+FIRST_RUNS_TASK, FRESHNESS_TASK, BUILD_TASK = "first_runs", "freshness", "build"
 
 # It warns of every exposure that it knows no operator for, and then asks the converter.
 logging.getLogger("cosmos.airflow.graph").setLevel(logging.ERROR)
@@ -67,12 +68,17 @@ class Rendered:
         return [task for task in self.built if not (set(task.downstream_task_ids) & ids)]
 
 
-def render(project: Project, part: Part, dag: DAG) -> Rendered:
+def render(
+    project: Project, part: Part, dag: DAG, brought_by: Mapping[str, Sequence[str]]
+) -> Rendered:
     """Add the tasks of a part to `dag`, with the edges of the manifest.
 
     gates of the sources → *build* → tables and tests, as they hang on each other → exposures
+
+    `brought_by` says which other DAGs bring the tables that are read; their first runs are waited
+    for.
     """
-    tasks = _Tasks(project, part, dag)
+    tasks = _Tasks(project, part, dag, brought_by)
     render_config = RenderConfig(
         load_method=LoadMode.DBT_MANIFEST,
         test_behavior=TestBehavior.NONE,  # tests belong to tables, or are added below
@@ -149,8 +155,10 @@ def _schemas_before(part: Part) -> dict[str, set[str]]:
 class _Tasks:
     """Makes the tasks of a part, as Cosmos asks for them."""
 
-    def __init__(self, project: Project, part: Part, dag: DAG) -> None:
-        self.project, self.part, self.dag = project, part, dag
+    def __init__(
+        self, project: Project, part: Part, dag: DAG, brought_by: Mapping[str, Sequence[str]]
+    ) -> None:
+        self.project, self.part, self.dag, self.brought_by = project, part, dag, brought_by
         self.root = str(project.root)
         self.groups: dict[str, TaskGroup] = {}
         self.schemas = _schemas_before(part)
@@ -278,8 +286,9 @@ class _Tasks:
             trigger_rule="all_done",
             doc_md="`dbt build` of all that follows, in one process; what came of it is theirs.",
         )
+        first: Any = build
         if self.gates:
-            measuring = FreshnessOperator(
+            first = measuring = FreshnessOperator(
                 task_id=FRESHNESS_TASK,
                 dag=self.dag,
                 root=self.root,
@@ -293,7 +302,19 @@ class _Tasks:
             task = tasks[uid]
             if not any(p in part.tables for p in part.manifest.nodes[uid].parents):
                 build >> task
+        if self.brought_by:
+            self._first_runs() >> first
         return build
+
+    def _first_runs(self) -> FirstRunsOperator:
+        return FirstRunsOperator(
+            task_id=FIRST_RUNS_TASK,
+            dag=self.dag,
+            root=self.root,
+            brought_by=self.brought_by,
+            pool=WAREHOUSE_POOL,
+            doc_md="Waits for DAGs that run for the first time, where what they bring is missing.",
+        )
 
     def _behind(self, source: str) -> list[str]:
         """The tables built from a source, and the tests that read them or it, warnings apart."""

@@ -33,6 +33,9 @@ _READY_SECONDS = 600.0
 _STOP_SECONDS = 30.0
 _PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
+#: What Airflow's setting [core] plugins_folder is: what the DAGs need beyond Airflow itself.
+PLUGINS_FOLDER = Path(__file__).parent / "plugins"
+
 #: Read by each of Airflow's processes as it starts. Tasks are forked from the scheduler: what it
 #: has imported already, no task imports again.
 _LOCAL_SETTINGS = '''\
@@ -94,6 +97,7 @@ def environment(project: Project, port: int, unpaused: bool = False) -> dict[str
         "AIRFLOW_HOME": str(home),
         STATE_VARIABLE: str(project.state),
         "AIRFLOW__CORE__DAGS_FOLDER": str(project.root / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PLUGINS_FOLDER),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",
@@ -226,7 +230,7 @@ def _is_ours_alone(name: str) -> bool:
     return name in ("AIRFLOW_HOME", STATE_VARIABLE, TARGET_VARIABLE) or name.endswith(
         (
             *("__PORT", "__EXECUTION_API_SERVER_URL", "__BASE_URL"),
-            *("__DAGS_FOLDER", "__DAGS_ARE_PAUSED_AT_CREATION"),
+            *("__DAGS_FOLDER", "__PLUGINS_FOLDER", "__DAGS_ARE_PAUSED_AT_CREATION"),
         )
     )
 

@@ -1,4 +1,4 @@
-"""What the tasks do. Each says in its log what it did, and fails with words for people.
+"""What the tasks of a build do. Each says in its log what it did, and fails with words for people.
 
 One process builds: `dbt build` of everything that may be built, in the task *build*. Each table has
 a task of its own after it, which takes over what came of its table and of the tests that guard it;
@@ -12,160 +12,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException
 
-from waypoint.errors import Exit, WaypointError
-from waypoint.locking import PATIENCE_VARIABLE, sharing_state, writing_alone
+from waypoint.errors import Exit
+from waypoint.locking import PATIENCE_VARIABLE
 from waypoint.orchestration import alerting, freshness
-from waypoint.orchestration.manifest import read_manifest
-from waypoint.orchestration.projects import project_at
+from waypoint.orchestration.tasks import PATIENCE, TaskFailed, WaypointOperator, tell
 from waypoint.project import TARGET_VARIABLE, Project
-from waypoint.warehouse import EMBEDDED
 
 if TYPE_CHECKING:
     from waypoint.build_results import Built
 
-#: How long a task waits for a command that somebody runs by hand, and for another task that writes.
-PATIENCE = 1800.0  # seconds
-
 _FAILED = ("error", "fail", "runtime error", "partial success")
-
-
-class TaskFailed(Exception):
-    """What a task was there for failed; the message says what, and `rules` in single sentences."""
-
-    def __init__(self, message: str, rules: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.rules = tuple(rules) or (message,)
-
-
-class WaypointOperator(BaseOperator):
-    """A task on the project in `root`. `tables` are those that it is about, for alerts."""
-
-    def __init__(self, *, root: str, tables: Sequence[str] = (), **settings: Any) -> None:
-        super().__init__(**settings)
-        self.root = root
-        self.tables = list(tables)
-
-    @property
-    def project(self) -> Project:
-        return project_at(Path(self.root))
-
-    def execute(self, context: Any) -> Any:
-        """Do it; what a person has to mend first is not tried again."""
-        try:
-            return self.work(context)
-        except WaypointError as error:
-            words = f"{error}\nhint: {error.hint}" if error.hint else str(error)
-            if error.exit_code == Exit.UNUSABLE_INPUT:
-                raise AirflowFailException(words) from None
-            raise TaskFailed(words) from None
-
-    def work(self, context: Any) -> Any:
-        raise NotImplementedError
-
-    @contextmanager
-    def writing(self) -> Iterator[Project]:
-        """The project, while no one else writes to its warehouse."""
-        project = self.project
-        with sharing_state(project, f"airflow: {self.task_id}", PATIENCE):
-            if project.target != EMBEDDED:
-                yield project
-                return
-            with writing_alone(project, f"airflow: {self.task_id}", PATIENCE):
-                yield project
-
-
-class SimulateOperator(WaypointOperator):
-    """Play the project's scenario up to the current hour; nothing where it was played already."""
-
-    def work(self, context: Any) -> Any:
-        from waypoint.clock import store_clock
-        from waypoint.connecting import refuse_to_simulate
-        from waypoint.simulator.play import play, played_until, this_hour
-
-        with self.writing() as project:
-            refuse_to_simulate(project)
-            before = played_until(project)
-            until = this_hour()
-            played = play(project, until if before is None or before < until else None)
-            store_clock(project, played.until)
-        self.log.info("played %s rows up to %s UTC", f"{played.total:,}", played.until)
-        return {"rows": played.total, "until": played.until.isoformat()}
-
-
-class IngestOperator(WaypointOperator):
-    """Land what is new in one source of sources.yml; skipped where it is not connected."""
-
-    def __init__(self, *, source: str, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.source = source
-
-    def work(self, context: Any) -> Any:
-        from ingestion.extraction import Context
-        from ingestion.landing import LandingArea
-        from ingestion.pull import FailedSource, pull
-        from waypoint.clock import now
-        from waypoint.connecting import connected_sources
-
-        project = self.project
-        with (
-            sharing_state(project, f"airflow: {self.task_id}", PATIENCE),
-            connected_sources(project, despite_broken=True) as connected,
-        ):
-            for left in connected.left_out:
-                if left.name == self.source:
-                    raise AirflowSkipException(
-                        f"{self.source} is left out: {', '.join(left.missing)} is not set"
-                    )
-            found = [source for source in connected.sources if source.name == self.source]
-            reading = Context(
-                contracts=project.contracts,
-                area=LandingArea(project.landing_dir),
-                state=project.state,
-                now=now(project),
-            )
-            sums: dict[str, dict[str, int]] = {}
-            for result in pull(found, reading):
-                if isinstance(result, FailedSource):
-                    self._fail(result)
-                else:
-                    counts = sums.setdefault(result.table, {"read": 0, "landed": 0, "rejected": 0})
-                    for what in counts:
-                        counts[what] += getattr(result, what)
-                    for words in result.drift:
-                        self.log.warning("drift: %s: %s", result.table, words)
-        for table, counts in sums.items():
-            self.log.info("%s: %s", table, counts)
-        return sums
-
-    def _fail(self, failed: Any) -> None:
-        words = f"source {failed.source}: {failed.error}"
-        if failed.hint:
-            words += f"\nhint: {failed.hint}"
-        if failed.exit_code == Exit.UNUSABLE_INPUT:
-            raise AirflowFailException(words)
-        raise TaskFailed(words)
-
-
-class LoadOperator(WaypointOperator):
-    """Load what has landed into raw, in one transaction."""
-
-    def work(self, context: Any) -> Any:
-        from ingestion.loading import load_landed
-        from waypoint.clock import read_clock
-
-        with self.writing() as project:
-            loaded = load_landed(project, read_clock(project))
-        self.log.info("loaded %s files: %s", loaded.files, dict(loaded.rows))
-        return {"files": loaded.files, "rows": dict(loaded.rows)}
 
 
 class FreshnessOperator(WaypointOperator):
@@ -194,7 +55,7 @@ class GateOperator(WaypointOperator):
         if found.stale:
             raise TaskFailed(found.said)
         if found.level == freshness.WARN:
-            _alert(self, context, alerting.WARNING, (found.said,))
+            tell(self, context, alerting.WARNING, (found.said,))
         self.log.info("%s: %s", found.level, found.said)
         return found.level
 
@@ -393,17 +254,6 @@ class CommandOperator(WaypointOperator):
         raise AirflowFailException(words)  # a finding, or a mistake: the same again would find it
 
 
-class BrokenOperator(WaypointOperator):
-    """Stands for an entry that cannot be understood, and says so whenever it would have run."""
-
-    def __init__(self, *, problem: str, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.problem = problem
-
-    def work(self, context: Any) -> Any:
-        raise AirflowFailException(self.problem)
-
-
 # building
 
 
@@ -457,76 +307,3 @@ def _short(message: str) -> str:
 
 def _because(reasons: Sequence[str] | None) -> str:
     return f" ({'; '.join(reasons)})" if reasons else ""
-
-
-# alerts
-
-
-def tell_of_failure(context: Any) -> None:
-    """Airflow's callback where a task has failed for good."""
-    task = context.get("task") or getattr(context.get("ti"), "task", None)
-    if not isinstance(task, WaypointOperator):
-        return
-    error = context.get("exception")
-    rules = getattr(error, "rules", None) or _sentences(error)
-    _alert(task, context, alerting.FAILED, rules)
-
-
-def _sentences(error: object) -> tuple[str, ...]:
-    lines = [line for line in str(error or "").splitlines() if line.strip()]
-    return tuple(lines) or ("it was ended from outside; the log says more",)
-
-
-def _alert(task: WaypointOperator, context: Any, kind: str, rules: Sequence[str]) -> None:
-    project = task.project
-    start = time.monotonic()
-    alerting.send(
-        project,
-        alerting.Alert(
-            kind=kind,
-            subject=", ".join(task.tables) if len(task.tables) == 1 else task.task_id,
-            owner=task.owner,
-            rules=tuple(rules),
-            consumers=alerting.consumers_of(project, task.tables),
-            dag=task.dag_id,
-            run=str(context.get("run_id") or ""),
-            task=task.task_id,
-        ),
-    )
-    task.log.info("told in %.1f s", time.monotonic() - start)
-
-
-async def tell_of_delay(root: str, dag: str, minutes: int, **settings: Any) -> None:
-    """Airflow's callback where a run has not ended in the time that the promises leave it."""
-    project = project_at(Path(root))
-    tables = _tables_of_dag(project, dag)
-    owners = {c.owner for c in project.contracts.tables if c.full_name in tables and c.owner}
-    run = (settings.get("context") or {}).get("dag_run") or {}
-    late = f"it has not ended {minutes} min after it was due"
-    alerting.send(
-        project,
-        alerting.Alert(
-            kind=alerting.DEADLINE,
-            subject=f"run of {dag}",
-            owner=", ".join(sorted(owners)),
-            rules=(f"{late}; tables get older than their contracts promise",),
-            consumers=alerting.consumers_of(project, tables),
-            dag=dag,
-            run=str(run.get("dag_run_id") or run.get("run_id") or ""),
-        ),
-    )
-
-
-def _tables_of_dag(project: Project, dag: str) -> set[str]:
-    from ingestion.sources import declared_sources
-    from waypoint.orchestration.parts import Part, manifest_file
-
-    if dag in ("hourly", "daily"):
-        part = getattr(Part, dag)(read_manifest(manifest_file(project)))
-        return {node.name for node in part.tables.values()}
-    return {
-        f"raw.{table}"
-        for source in declared_sources(project).sources
-        if dag == f"ingest_{source.name}"
-        for table in freshness.tables_of(project, source.kind, source.settings)
-    }

@@ -61,6 +61,14 @@ class Part:
     def node_ids(self) -> set[str]:
         return {*self.tables, *self.sources, *self.exposures}
 
+    @property
+    def read_of_others(self) -> list[str]:
+        """The tables (`schema.name`) that are read here and built by another DAG."""
+        known = self.manifest.tables
+        reading = (*self.tables.values(), *self.tests.values())
+        read = dict.fromkeys(p for node in reading for p in node.parents if p in known)
+        return [known[uid].name for uid in read if uid not in self.tables]
+
     def tests_of(self, table: str) -> dict[str, Node]:
         """The tests that belong to the task of a table."""
         home = self.manifest.home

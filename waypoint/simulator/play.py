@@ -102,6 +102,12 @@ def played_until(project: Project) -> datetime | None:
     return None if played is None else played.as_of
 
 
+def is_opened(project: Project) -> bool:
+    """Whether the first play of the project's scenario came to its end."""
+    played = read_state(Places.of(project).state_file)
+    return played is not None and played.as_of >= played.world.opened
+
+
 def new_world(
     scenario: Scenario,
     as_of: datetime,

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 # Airflow reads its settings once, as it is imported
+REPOSITORY = Path(__file__).resolve().parents[3]
 _HOME = Path(tempfile.mkdtemp(prefix="waypoint-test-airflow-"))
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 os.environ.update(
@@ -21,6 +22,7 @@ os.environ.update(
         "AIRFLOW_HOME": str(_HOME),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(_HOME / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "waypoint/orchestration/plugins"),
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
         "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
         "AIRFLOW__OPENLINEAGE__DISABLED": "True",
@@ -29,8 +31,6 @@ os.environ.update(
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
 )
-
-REPOSITORY = Path(__file__).resolve().parents[3]
 
 MODELS = {
     "staging/stg_members.sql": """
@@ -68,13 +68,25 @@ class World:
         assert bag.import_errors == {}
         return dict(bag.dags)
 
-    def ran(self, which: str = "hourly") -> dict[str, str]:
-        """The state of each task after a run of a DAG, tasks tried once only."""
-        from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    def synced(self) -> None:
+        """Let Airflow's database know the DAGs."""
+        from airflow.dag_processing.dagbag import sync_bag_to_db
+
+        sync_bag_to_db(self._bag(), "dags-folder", None)
+
+    def _bag(self) -> Any:
+        from airflow.dag_processing.dagbag import DagBag
 
         airflow_database()
         bag = DagBag(self.library.root / "dags", safe_mode=False, bundle_name="dags-folder")
         assert bag.import_errors == {}
+        return bag
+
+    def ran(self, which: str = "hourly") -> dict[str, str]:
+        """The state of each task after a run of a DAG, tasks tried once only."""
+        from airflow.dag_processing.dagbag import sync_bag_to_db
+
+        bag = self._bag()
         dag = bag.dags[which]
         dag.deadline = None  # the scheduler's to watch
         for task in dag.tasks:

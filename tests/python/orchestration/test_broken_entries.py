@@ -47,7 +47,7 @@ def test_what_is_wrong_with_an_entry_is_told_and_the_others_are_there(tiny_proje
 def test_a_broken_entry_is_one_dag_that_fails_and_the_other_sources_are_read(world):
     from airflow.sdk.exceptions import AirflowFailException
 
-    from waypoint.orchestration.operators import tell_of_failure
+    from waypoint.orchestration.tasks import tell_of_failure
 
     before = {name: set(dag.task_ids) for name, dag in read(world.dags()).items()}
     world.write("ingestion/sources.yml", SOUND + BROKEN["no YAML"][0])

@@ -204,7 +204,7 @@ def test_who_opens_the_warehouse_shares_its_pool(rendered):
 
     pooled = {t.task_id for t in rendered.hourly.tasks if t.pool == WAREHOUSE_POOL}
 
-    assert pooled == {"freshness", "build", "quality"}
+    assert pooled == {"first_runs", "freshness", "build", "quality"}
     assert slots("duckdb") == 1
     assert slots("snowflake") > 1
 

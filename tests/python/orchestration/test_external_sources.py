@@ -105,7 +105,7 @@ def test_a_service_that_fails_in_part_costs_that_part_and_the_run_is_not_green(s
 
 def test_a_task_tried_again_asks_only_for_what_had_failed(services):
     from waypoint.orchestration.external_operators import FetchOperator
-    from waypoint.orchestration.operators import TaskFailed
+    from waypoint.orchestration.tasks import TaskFailed
 
     task = FetchOperator(
         task_id="fetch", root=str(services.library.root), source="branch_slips", lot=0, lots=1

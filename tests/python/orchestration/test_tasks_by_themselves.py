@@ -23,7 +23,7 @@ def attempted(task, attempt, result=None):
 
 
 def test_a_dead_api_fails_its_own_dag_and_says_so(world, monkeypatch):
-    from waypoint.orchestration.operators import TaskFailed, tell_of_failure
+    from waypoint.orchestration.tasks import TaskFailed, tell_of_failure
 
     sources = (
         "shelves:\n  kind: rest\n  schedule: '@hourly'\n  base_url: http://127.0.0.1:9\n"
@@ -48,7 +48,7 @@ def test_a_dead_api_fails_its_own_dag_and_says_so(world, monkeypatch):
 
 @pytest.mark.long
 def test_a_table_that_failed_is_built_by_its_own_task_when_it_is_tried_again(world):
-    from waypoint.orchestration.operators import TaskFailed
+    from waypoint.orchestration.tasks import TaskFailed
 
     world.write("tests/nobody_is_a_member.sql", "select * from {{ ref('stg_members') }}")
     world.parse()
