@@ -151,7 +151,8 @@ def recorded(path: Path) -> frozenset[str]:
     except FileNotFoundError:
         raise UnusableInput(
             f"{path} is not there: no access was recorded",
-            hint="`waypoint access apply` records it, `waypoint access diff --record FILE` too",
+            hint="`waypoint --target snowflake access apply` records it; so does `access diff`"
+            " there, with --record FILE",
         ) from None
     except (ValueError, KeyError, TypeError):
         raise UnusableInput(f"{path} is no record of access") from None
