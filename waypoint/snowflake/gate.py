@@ -6,6 +6,7 @@ name resolved against the contracts (meaning.py), and the types (value_types.py)
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import re
@@ -83,15 +84,16 @@ class Gate:
             yield Remark("syntax", "not one select statement", "write one select")
             return
         tree = parsed[0]
-        yield from meaning.written(tree)
-        unknown = list(self._unknown_tables(tree))
+        nodes = meaning.nodes_by_type(tree)
+        yield from meaning.written(nodes)
+        unknown = list(self._unknown_tables(nodes[exp.Table], nodes[exp.CTE]))
         yield from unknown
         if unknown or any(remark.rule in ("syntax", "quotes") for remark in told):
             return  # what follows would only say the same in other words
+        _lend_types(nodes[exp.Anonymous])
         yield from self._resolved(tree, statement)
 
     def _resolved(self, tree: exp.Query, statement: Statement) -> Iterator[Remark]:
-        _lend_types(tree)
         try:
             qualified = qualify(
                 tree, schema=self._schema, dialect=_DIALECT, quote_identifiers=False
@@ -131,9 +133,11 @@ class Gate:
         ]
         return len(having) > 1
 
-    def _unknown_tables(self, tree: exp.Expr) -> Iterator[Remark]:
-        steps = {cte.alias_or_name.upper() for cte in tree.find_all(exp.CTE)}
-        for table in tree.find_all(exp.Table):
+    def _unknown_tables(
+        self, tables: Sequence[exp.Table], ctes: Sequence[exp.CTE]
+    ) -> Iterator[Remark]:
+        steps = {cte.alias_or_name.upper() for cte in ctes}
+        for table in tables:
             table.set("catalog", None)
             if isinstance(table.this, exp.Func) or (not table.db and table.name.upper() in steps):
                 continue
@@ -147,9 +151,9 @@ class Gate:
                 )
 
 
-def _lend_types(tree: exp.Expr) -> None:
+def _lend_types(calls: Sequence[exp.Anonymous]) -> None:
     """Say of functions that the parser does not know what they give."""
-    for call in list(tree.find_all(exp.Anonymous)):
+    for call in calls:
         returned = value_types.RETURNS.get(call.name.upper())
         if returned is not None and not isinstance(call.parent, exp.Cast):
             lent = exp.cast(call.copy(), returned, dialect="snowflake")
@@ -200,15 +204,24 @@ def judge(contracts: Contracts, statements: Sequence[Statement], root: Path) -> 
 
 _MOST_PROCESSES = 4
 _WORTH_PROCESSES = 40  # statements; fewer are judged before another process has started
+#: Trees are rings of many small objects, which Python would look through again and again.
+_BETWEEN_COLLECTIONS = 30  # statements
+_judged = 0
 _here: tuple[Gate, Path] | None = None  # of a process that judges
 
 
 def _begin(contracts: Contracts, root: Path) -> None:
     global _here
     _here = Gate(contracts), root
+    gc.freeze()
+    gc.disable()
 
 
 def _of_one(statement: Statement) -> list[Finding]:
+    global _judged
     assert _here is not None
     gate, root = _here
+    _judged += 1
+    if _judged % _BETWEEN_COLLECTIONS == 0:
+        gc.collect()
     return gate.findings(statement, root)

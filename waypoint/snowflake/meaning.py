@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sqlglot import exp
@@ -27,11 +27,16 @@ def line_of(node: exp.Expr) -> int | None:
     return None
 
 
-def written(tree: exp.Expr) -> Iterator[Remark]:
-    """Remarks on the tree as it was written, before names are resolved."""
+def nodes_by_type(tree: exp.Expr) -> Mapping[type[exp.Expr], list[Any]]:
+    """All nodes of a tree; no nodes of a type are an empty list."""
     nodes: dict[type[exp.Expr], list[Any]] = defaultdict(list)
     for node in tree.walk():  # once: walking is most of what the gate costs
         nodes[type(node)].append(node)
+    return nodes
+
+
+def written(nodes: Mapping[type[exp.Expr], list[Any]]) -> Iterator[Remark]:
+    """Remarks on the nodes of a tree as it was written, before names are resolved."""
     yield from _reserved(nodes[exp.Identifier])
     yield from _types([*nodes[exp.Cast], *nodes[exp.TryCast]])
     for window in nodes[exp.Window]:
