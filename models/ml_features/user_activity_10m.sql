@@ -10,6 +10,10 @@ with news as (
     group by place_id
 ),
 
+people_of_changed_consent as (
+    {{ people_of_changed_consent('last_geohash') }}
+),
+
 touched as (
     select {{ window_start('interacted_at', 10) }} as window_start
     from {{ ref('stg_user_interactions') }}
@@ -30,6 +34,23 @@ touched as (
         and interactions.interacted_at >= news.updated_at
     where interactions.is_time_plausible
         and interactions.interacted_at >= (select min(updated_at) from news)
+
+    union
+
+    -- of who withdrew all windows; of who agreed those in which something says where they were
+    select {{ window_start('interactions.interacted_at', 10) }} as window_start
+    from {{ ref('stg_user_interactions') }} as interactions
+    inner join people_of_changed_consent as people
+        on interactions.user_id = people.user_id
+        and (interactions.geohash is not null and interactions.has_location_consent) = people.has_agreed
+    where interactions.is_time_plausible
+
+    union
+
+    select {{ window_start('positions.located_at', 10) }} as window_start
+    from {{ ref('stg_location_events') }} as positions
+    inner join people_of_changed_consent as people on positions.user_id = people.user_id
+    where positions.is_time_plausible and positions.has_location_consent
 ),
 
 horizon as (
@@ -147,24 +168,25 @@ positions as (
     select
         user_id,
         window_start,
-        geohash,
+        {{ consented_geohash('windowed') }} as geohash,
         interacted_at as located_at,
         event_id,
         loaded_at
     from windowed
-    where geohash is not null
+    where geohash is not null and has_location_consent
 
     union all
 
     select
         user_id,
         {{ window_start('located_at', 10) }} as window_start,
-        geohash,
+        {{ consented_geohash('reported') }} as geohash,
         located_at,
         event_id,
         loaded_at
-    from {{ ref('stg_location_events') }}
+    from {{ ref('stg_location_events') }} as reported
     where is_time_plausible
+        and has_location_consent
         and {{ not_before_horizon('located_at') }}
         and {{ is_touched(window_start('located_at', 10), touched_keys='window_start') }}
 ),

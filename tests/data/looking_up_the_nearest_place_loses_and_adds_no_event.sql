@@ -6,7 +6,13 @@ with counted as (
     union all
     select
         'stg_location_events' as view_name,
-        (select count(*) from {{ ref('base_location_events') }}) as before_lookup,
+        (
+            -- positions of who says no are left out
+            select count(*)
+            from {{ ref('base_location_events') }} as positions
+            left join {{ ref('stg_users') }} as people on positions.user_id = people.user_id
+            where coalesce(people.location_consent, true)
+        ) as before_lookup,
         (select count(event_id) from {{ ref('stg_location_events') }}) as after_lookup
     union all
     select

@@ -206,31 +206,42 @@ def leaks(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The leaks as JSON.")] = False,
 ) -> None:
-    """Find columns made of personal data that are neither classified nor waived in their contract.
+    """Find columns made of personal data whose contract does not say so, or nobody asked for it.
 
     Follows every column through the SQL that dbt compiled. Mend a finding with
-    `classification: pii`, or with a customProperty `notPersonal` that says why it is none.
+    `classification: pii`, or with a customProperty `notPersonal` that says why it is none; where
+    consent is needed, by asking for it in the query.
 
     \b
     Examples:
       waypoint access leaks
     """
+    from waypoint.access.consent import without_consent
     from waypoint.access.leaks import leaks as find_leaks
     from waypoint.lineage.finding import graph_in, graph_of
 
     project = invocation(context).project
     graph = graph_of(project) if manifest is None else graph_in(manifest.parent)
     found = find_leaks(graph, project.contracts)
+    unasked = without_consent(graph, project.contracts)
     if as_json:
-        print_json({"leaks": [asdict(leak) for leak in found], "untraced": dict(graph.untraced)})
+        print_json(
+            {
+                "leaks": [asdict(leak) for leak in found],
+                "without_consent": [asdict(one) for one in unasked],
+                "untraced": dict(graph.untraced),
+            }
+        )
     else:
-        for leak in found:
+        for leak in (*found, *unasked):
             answer().print(f"✗ {leak}", markup=False)
         for table, why in graph.untraced.items():
             answer().print(f"? {table}: {why}", markup=False)
         said = f"{len(found)} carry personal data unsaid" if found else "no personal data unsaid"
+        if unasked:
+            said += f", {len(unasked)} without consent"
         answer().print(f"{len(graph.queries)} queries: {said}", markup=False)
-    if found:
+    if found or unasked:
         raise typer.Exit(Exit.FOUND_FAILURES)
 
 

@@ -23,6 +23,9 @@ DBT_SOURCE = "dbtSource"
 #: The custom property of a table whose rows are only for people who agreed: the column that says
 #: who it is about, and the `schema.table.column` that says who agreed, by a column of that name.
 CONSENT = "rowsNeedConsent"
+#: The same of a column, whose values alone are only for people who agreed; or, in words, why what
+#: is made of such a column needs no consent.
+NEEDS_CONSENT = "needsConsent"
 
 #: What a contract's status can be, in the order of its life.
 STATUSES = ("proposed", "draft", "active", "deprecated", "retired")

@@ -21,12 +21,31 @@ new_recommendations as (
     where is_time_plausible and {{ is_new('loaded_at') }}
 ),
 
+people_of_changed_consent as (
+    {{ people_of_changed_consent('geohash') }}
+),
+
+-- of who withdrew all that was shown to them; of who agreed what was asked for from somewhere
+newly_consented as (
+    select
+        served.recommendation_id,
+        served.place_id,
+        served.served_at
+    from {{ ref('stg_recommendations') }} as served
+    inner join people_of_changed_consent as people
+        on served.user_id = people.user_id
+        and (served.geohash is not null and served.has_location_consent) = people.has_agreed
+    where served.is_time_plausible
+),
+
 horizon as (
     select {{ dbt.dateadd('day', -credit_days, 'min(happened_at)') }} as starts_at
     from (
         select interacted_at as happened_at from new_interactions
         union all
         select served_at as happened_at from new_recommendations
+        union all
+        select served_at as happened_at from newly_consented
     ) as new_rows
 ),
 
@@ -35,6 +54,13 @@ touched as (
         recommendation_id,
         place_id
     from new_recommendations
+
+    union
+
+    select
+        recommendation_id,
+        place_id
+    from newly_consented
 
     union
 
@@ -127,7 +153,7 @@ with_outcomes as (
         recommendations.model_version,
         recommendations.search_query,
         recommendations.latency_ms,
-        recommendations.geohash,
+        {{ consented_geohash('recommendations') }} as geohash,
 
         -- what came of it
         outcomes.clicked_at is not null as is_clicked,

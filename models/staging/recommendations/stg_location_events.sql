@@ -2,7 +2,7 @@
 {{ config(materialized='view') }}
 
 with location_events as (
-    select * from {{ ref('base_location_events') }}
+    {{ with_location_consent(ref('base_location_events')) }}
 ),
 
 nearest_places as (
@@ -18,7 +18,8 @@ enriched as (
         location_events.device_type,
 
         -- where
-        location_events.geohash,
+        location_events.known_geohash as geohash,
+        location_events.has_location_consent,
         location_events.geohash_region,
         location_events.accuracy_meters,
         location_events.speed_meters_per_second,
@@ -32,7 +33,9 @@ enriched as (
         location_events.received_at,
         location_events.loaded_at
     from location_events
-    left join nearest_places on location_events.geohash = nearest_places.geohash
+    left join nearest_places on location_events.known_geohash = nearest_places.geohash
+    -- a position of somebody who says no is none
+    where location_events.known_geohash is not null
 )
 
 select * from enriched

@@ -2,7 +2,7 @@
 {{ config(materialized='view') }}
 
 with recommendations as (
-    select * from {{ ref('base_recommendations') }}
+    {{ with_location_consent(ref('base_recommendations')) }}
 ),
 
 nearest_places as (
@@ -26,7 +26,8 @@ enriched as (
         recommendations.latency_ms,
 
         -- where it was asked for
-        recommendations.geohash,
+        recommendations.known_geohash as geohash,
+        recommendations.has_location_consent,
         nearest_places.place_id as nearest_place_id,
         nearest_places.category as nearest_place_category,
         nearest_places.city as nearest_place_city,
@@ -37,7 +38,7 @@ enriched as (
         recommendations.received_at,
         recommendations.loaded_at
     from recommendations
-    left join nearest_places on recommendations.geohash = nearest_places.geohash
+    left join nearest_places on recommendations.known_geohash = nearest_places.geohash
 )
 
 select * from enriched

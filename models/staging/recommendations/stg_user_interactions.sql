@@ -2,7 +2,7 @@
 {{ config(materialized='view') }}
 
 with interactions as (
-    select * from {{ ref('base_user_interactions') }}
+    {{ with_location_consent(ref('base_user_interactions')) }}
 ),
 
 nearest_places as (
@@ -27,7 +27,8 @@ enriched as (
         interactions.app_version,
 
         -- where
-        interactions.geohash,
+        interactions.known_geohash as geohash,
+        interactions.has_location_consent,
         nearest_places.place_id as nearest_place_id,
         nearest_places.category as nearest_place_category,
         nearest_places.city as nearest_place_city,
@@ -38,7 +39,7 @@ enriched as (
         interactions.received_at,
         interactions.loaded_at
     from interactions
-    left join nearest_places on interactions.geohash = nearest_places.geohash
+    left join nearest_places on interactions.known_geohash = nearest_places.geohash
 )
 
 select * from enriched

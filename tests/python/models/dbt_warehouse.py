@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -37,10 +37,13 @@ class DbtWarehouse:
         return cls(state, dbtRunner(manifest=parsed.result))
 
     @classmethod
-    def of_models(cls, state: Path, *models: str) -> DbtWarehouse:
+    def of_models(
+        cls, state: Path, *models: str, instead: Mapping[str, str] | None = None
+    ) -> DbtWarehouse:
         """The same for some models only, `<folders>/<name>` below models/: soon read by dbt.
 
-        What they read has to be among them, or a raw table.
+        What they read has to be among them, or a raw table; `instead` has the SQL of those that
+        stand in for the project's own.
         """
         (state / "warehouse").mkdir(parents=True)
         root = state / "project"
@@ -51,6 +54,8 @@ class DbtWarehouse:
             (root / "models" / name).parent.mkdir(parents=True, exist_ok=True)
             for file in (f"models/{name}.sql", f"models/{name}.yml"):
                 (root / file).symlink_to(ROOT / file)
+        for name, sql in (instead or {}).items():
+            (root / "models" / f"{name}.sql").write_text(sql, encoding="utf-8")
         parsed = cls(state, dbtRunner(), root).invoke("parse")
         return cls(state, dbtRunner(manifest=parsed.result), root)
 

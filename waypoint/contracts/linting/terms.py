@@ -19,7 +19,7 @@ from waypoint.contracts.linting.finding import (
     words,
 )
 from waypoint.contracts.linting.personal import WAIVER
-from waypoint.contracts.model import CONSENT, ML_FEATURES, STATUSES, TOPICS
+from waypoint.contracts.model import CONSENT, ML_FEATURES, NEEDS_CONSENT, STATUSES, TOPICS
 from waypoint.contracts.person_keys import PEOPLE, PERSON_KEY
 from waypoint.contracts.reading import duration
 from waypoint.contracts.roles import RolePolicy
@@ -46,6 +46,7 @@ _READ = (
     "endpoints",
     "expiredRows",
     CONSENT,
+    NEEDS_CONSENT,
     PEOPLE,
     PERSON_KEY,
     WAIVER,
