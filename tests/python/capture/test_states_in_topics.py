@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +12,13 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 from confluent_kafka.cimpl import NewTopic
 from models.dbt_warehouse import ROOT
 
@@ -136,6 +143,39 @@ def test_a_publisher_that_was_thought_dead_writes_nothing_any_more(
         old.commit_transaction(60)
     assert [key for key, _ in messages(kafka_server, topic)] == ["1"]
     assert dict(messages(kafka_server, topic))["1"]["city"] == "Bergen"
+
+
+@pytest.mark.long  # the broker's cleaner looks every 15 seconds
+def test_states_that_were_overtaken_are_cleaned_away_and_the_rest_is_known_still(
+    kafka_server: Kafka, topic: Contract
+) -> None:
+    client = AdminClient({"bootstrap.servers": kafka_server.bootstrap, **QUIET})
+    soon = {"segment.ms": "100", "min.cleanable.dirty.ratio": "0.01"}
+    settled = [
+        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        for name, value in soon.items()
+    ]
+    resource = ConfigResource(ResourceType.TOPIC, topic.name, incremental_configs=settled)
+    client.incremental_alter_configs([resource])[resource].result(60)
+    publish(topic, iter([ANN, CAT]), settings(kafka_server))
+
+    deadline, number = time.monotonic() + 240, 0
+    while True:
+        # what is newest is never cleaned: it goes on changing
+        number += 1
+        moved = (*ANN[:2], f"City {number}", *ANN[3:])
+        assert publish(topic, iter([moved, CAT]), settings(kafka_server)).sent == 1
+        told = list(messages(kafka_server, topic))
+        cities = [value["city"] for key, value in told if key == "1"]
+        if "Bergen" not in cities:
+            break
+        assert time.monotonic() < deadline, told
+        time.sleep(1)
+
+    assert cities[-1] == f"City {number}"
+    assert [key for key, _ in told].count("3") == 1
+    again = publish(topic, iter([moved, CAT]), settings(kafka_server))
+    assert (again.sent, again.tombstones) == (0, 0)
 
 
 def test_a_topic_that_is_not_there_is_an_error_that_says_what_to_do(
