@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,11 @@ import pytest
 pytest.importorskip("fakesnow")
 import snowflake.connector as connector
 
+from waypoint.contracts.model import Contracts
+from waypoint.snowflake.gate import Gate
 from waypoint.snowflake.rehearsal.positions import st_geohash, st_point
 from waypoint.snowflake.rehearsal.standin import serving
+from waypoint.snowflake.statement import Finding, Statement
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +137,42 @@ def test_geohashes_are_those_of_the_algorithm(
     assert st_geohash(st_point(longitude, latitude), len(geohash)) == geohash
     query = f"select st_geohash(st_makepoint({longitude}, {latitude}), {len(geohash)})"
     assert run(query) == [(geohash,)]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select strftime(t, '%Y') as it from (select timestamp '2026-01-31 10:00:00' as t)",
+        "select arg_max(a, b) as it from (select 1 as a, 2 as b)",
+        "select epoch(t) as it from (select timestamp '2026-01-31 10:00:00' as t)",
+        "select quantile_cont(a, 0.5) as it from (select 1 as a)",
+        "select count(*) filter (where a > 0) as it from (select 1 as a)",
+        "select distinct on (a) b as it from (select 1 as a, 2 as b)",
+        "select cast(a as hugeint) as it from (select 1 as a)",
+        """select '{"a": 1}'->>'a' as it""",
+        """select get_path(parse_json('{"$a": 1}'), '$a') as it""",
+    ],
+)
+def test_what_it_takes_and_snowflake_does_not_is_refused_by_the_gate(query: str, run: Any) -> None:
+    assert len(run(query)) == 1  # fails where the stand-in has become stricter: say so in the docs
+    assert refused(query)
+    assert not refused("select max(a) as it from (select 1 as a)")
+
+
+def refused(query: str) -> list[Finding]:
+    return Gate(Contracts([])).findings(Statement("lenient", Path("lenient.sql"), query))
+
+
+def test_roles_and_grants_are_answered_and_have_no_effect(run: Any) -> None:
+    run("create or replace table staging.granted (id bigint)")
+    run("grant select on table staging.granted to role NOBODY_MADE_THIS_ROLE")
+    run("revoke select on table staging.granted from role NOBODY_MADE_THIS_ROLE")
+
+
+def test_lengths_of_texts_are_not_kept(run: Any) -> None:
+    run("create or replace table staging.short (name varchar(2))")
+    run("insert into staging.short values ('longer')")
+    assert run("select name from staging.short") == [("longer",)]
 
 
 def test_nothing_is_left_open(tmp_path: Any) -> None:
