@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from ingestion.snowflake_account import with_connection
 from waypoint.errors import WaypointError
 from waypoint.profile import refuse_another_warehouse
 from waypoint.project import DEFAULT_STATE, DEFAULT_TARGET, STATE_VARIABLE, TARGET_VARIABLE, Project
@@ -124,7 +125,8 @@ def run_dbt(project: Project, command: Sequence[str], watch: Callable[[Progress]
 
 
 def _environment(project: Project) -> dict[str, str]:
-    environment = dict(os.environ)
+    embedded = project.target == EMBEDDED
+    environment = dict(os.environ) if embedded else with_connection(os.environ)
     if project.target == DEFAULT_TARGET:
         environment.pop(TARGET_VARIABLE, None)
     else:

@@ -21,7 +21,10 @@ import snowflake.connector as connector
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from ingestion.snowflake_account import connection_arguments
+from ingestion.snowflake_account import CONNECTION, connection_arguments, with_connection
+from waypoint.dbt_running import _environment
+from waypoint.errors import UnusableInput
+from waypoint.project import Project
 from waypoint.simulator.local_server import listening
 
 ROOT = Path(__file__).parents[3]
@@ -95,6 +98,18 @@ def key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> rsa.RSAPrivateKey:
     return key
 
 
+@pytest.fixture
+def connection(key: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch) -> rsa.RSAPrivateKey:
+    """The same key, by a connection as Airflow has them instead of by variables."""
+    path = os.environ["SNOWFLAKE_PRIVATE_KEY_PATH"]
+    for name in ("ACCOUNT", "USER", "PRIVATE_KEY_PATH", "PRIVATE_KEY_PASSPHRASE"):
+        monkeypatch.delenv(f"SNOWFLAKE_{name}")
+    extra = {"account": "org-account", "private_key_file": path}
+    said = {"conn_type": "snowflake", "login": "builder", "password": PASSPHRASE, "extra": extra}
+    monkeypatch.setenv(CONNECTION, json.dumps(said))
+    return key
+
+
 def of_the_loader() -> dict[str, Any]:
     return dict(connection_arguments(os.environ))
 
@@ -104,7 +119,7 @@ def of_the_profile() -> dict[str, Any]:
     from dbt.config.renderer import ProfileRenderer
     from dbt_common.context import set_invocation_context
 
-    set_invocation_context(dict(os.environ))
+    set_invocation_context(_environment(Project(ROOT, ROOT / "var", target="snowflake")))
     raw = yaml.safe_load((ROOT / "profiles.yml").read_text())
     output = ProfileRenderer({}).render_data(raw["waypoint"]["outputs"]["snowflake"])
     settings = {key: value for key, value in output.items() if key not in ("type", "threads")}
@@ -122,9 +137,22 @@ def of_the_profile() -> dict[str, Any]:
 def test_signed_in_with_the_key_that_the_environment_names(
     arguments: Any, key: rsa.RSAPrivateKey, sign_ins: tuple[SignIns, dict[str, Any]]
 ) -> None:
+    signed_in_with(key, arguments(), sign_ins)
+
+
+@pytest.mark.parametrize("arguments", [of_the_loader, of_the_profile])
+def test_signed_in_with_the_key_that_a_connection_names(
+    arguments: Any, connection: rsa.RSAPrivateKey, sign_ins: tuple[SignIns, dict[str, Any]]
+) -> None:
+    signed_in_with(connection, arguments(), sign_ins)
+
+
+def signed_in_with(
+    key: rsa.RSAPrivateKey, arguments: dict[str, Any], sign_ins: tuple[SignIns, dict[str, Any]]
+) -> None:
     server, where = sign_ins
     with pytest.raises(connector.errors.Error):
-        connector.connect(**arguments() | where)
+        connector.connect(**arguments | where)
     said = server.said[0]
     assert said["AUTHENTICATOR"] == "SNOWFLAKE_JWT"
     claims = jwt.decode(said["TOKEN"], key.public_key(), algorithms=["RS256"])
@@ -142,3 +170,30 @@ def test_a_password_does_without_a_key(
         assert arguments["password"] == "secret"
         assert not arguments.get("private_key")
         assert "authenticator" not in arguments
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "snowflake://builder:a%20word@/?account=org-account&authenticator=snowflake",
+        "snowflake://builder:a%20word@/?__extra__=%7B%22account%22%3A+%22org-account%22%7D",
+        '{"login": "builder", "password": "a word", "extra": "{\\"account\\": \\"org-account\\"}"}',
+    ],
+)
+def test_a_connection_is_a_uri_or_json(written: str) -> None:
+    found = with_connection({CONNECTION: written, "SNOWFLAKE_ROLE": "CI"})
+    assert found["SNOWFLAKE_ACCOUNT"] == "org-account"
+    assert (found["SNOWFLAKE_USER"], found["SNOWFLAKE_PASSWORD"]) == ("builder", "a word")
+    assert found["SNOWFLAKE_ROLE"] == "CI"
+
+
+def test_variables_come_before_a_connection() -> None:
+    mine = {"SNOWFLAKE_ACCOUNT": "mine", "SNOWFLAKE_USER": "me", CONNECTION: "snowflake://you@/"}
+    assert with_connection(mine) == mine
+
+
+@pytest.mark.parametrize("written", ['{"password": "hidden"', '{"extra": ["hidden"]}', "{hidden}"])
+def test_a_connection_that_cannot_be_read_is_not_repeated(written: str) -> None:
+    with pytest.raises(UnusableInput, match=CONNECTION) as caught:
+        with_connection({CONNECTION: written})
+    assert "hidden" not in str(caught.value)

@@ -9,7 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-from ingestion.snowflake_account import OPTIONAL, account_connection, connection_arguments
+from ingestion.snowflake_account import (
+    OPTIONAL,
+    account_connection,
+    connection_arguments,
+    with_connection,
+)
 from waypoint.errors import UnusableInput
 from waypoint.project import Project
 from waypoint.snowflake.rehearsal import inputs
@@ -67,7 +72,8 @@ def rehearse_project(
 @contextmanager
 def _real_account() -> Iterator[Account]:
     """A database of the account that the environment names, made for the block and dropped."""
-    arguments = connection_arguments(os.environ)
+    environment = with_connection(os.environ)
+    arguments = connection_arguments(environment)
     database = arguments["database"] = f"WAYPOINT_REHEARSAL_{secrets.token_hex(4)}".upper()
     profile = {
         "type": "snowflake", "account": arguments["account"], "user": arguments["user"],
@@ -76,7 +82,7 @@ def _real_account() -> Iterator[Account]:
         **{
             _IN_PROFILE[argument]: "{{ env_var('" + variable + "') }}"
             for argument, variable in OPTIONAL.items()
-            if os.environ.get(variable)
+            if environment.get(variable)
         },
     }  # fmt: skip
     session = {"TIMEZONE": "UTC", "QUERY_TAG": "waypoint rehearsal"}
