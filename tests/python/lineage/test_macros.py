@@ -5,6 +5,7 @@ A case is a model's body; the incremental form of it reads the model's own table
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -139,6 +140,7 @@ def macros(dialect: str, incremental: bool) -> tuple[Environment, dict[str, Any]
         "source": lambda schema, table: f"{schema}.{table}",
         "ref": lambda table: f"staging.{table}",
         "return": lambda value: value,
+        "modules": SimpleNamespace(re=re),
         "dbt": SimpleNamespace(dateadd=lambda part, n, column: f"dateadd({part}, {n}, {column})"),
     }
     module = environment.from_string("".join(p.read_text() for p in files)).make_module(names)

@@ -62,13 +62,13 @@ slaProperties:
 customProperties:
   - {property: freshnessWarnAfter, value: 12 h}
 """
-#: The hourly DAG as it is, but that it is late after a second and tried again at once.
+#: The hourly DAG as it is, but that its tasks are tried again at once.
 IMPATIENT = """# without the word Airflow, it would not look into this file
 from datetime import timedelta
 
 from waypoint.orchestration import dags
 
-dags._SHORTEST_DEADLINE = timedelta(seconds=1)
+dags._SHORTEST_DEADLINE = timedelta(seconds={deadline})
 dag = dags.hourly_dag(__file__)
 for task in dag.tasks:
     task.retry_delay = timedelta(seconds=1)
@@ -144,6 +144,14 @@ class Airflow:
             reset_dag_runs=True,
         )
         wait_for(lambda: dict(self.runs(dag))[run] != "failed", "nothing was cleared")
+
+    def deadlines_ahead(self, dag: str, run: str) -> int:
+        """How many deadlines of a run have not been missed yet, and are waited for."""
+        query = "select count(*) from deadline d join dag_run r on r.id = d.dagrun_id"
+        ((count,),) = self.ask(
+            f"{query} where r.dag_id = ? and r.run_id = ? and not d.missed", dag, run
+        )
+        return int(count)
 
     def told_of(self, run: str) -> dict[str, dict[str, Any]]:
         """The alerts of a run's failures, by what they are about."""
@@ -230,15 +238,20 @@ def webhook() -> Iterator[Any]:
 
 
 @contextmanager
-def scheduled(root: Path, make_world: Any, slack: Any, **environment: str) -> Iterator[Any]:
-    """A library in `root` with an Airflow of its own, its DAGs paused."""
+def scheduled(
+    root: Path, make_world: Any, slack: Any, deadline: int = 900, **environment: str
+) -> Iterator[Any]:
+    """A library in `root` with an Airflow of its own, its DAGs paused.
+
+    `deadline` is after how many seconds the hourly DAG is late.
+    """
     from conftest import Library
 
     library = Library.copied_to(root / "library").connected()
     world = make_world(library)
     world.write("ingestion/sources.yml", SCHEDULED)
     world.write("models/ml_features/member_features.sql", FEATURES)
-    world.write("dags/hourly.py", IMPATIENT)
+    world.write("dags/hourly.py", IMPATIENT.format(deadline=deadline))
     world.write("dags/ingestion.py", IMPATIENT_SOURCES)
     world.write("contracts/raw/visits.yaml", VISITS)
     marts = root / "library/contracts/marts/lendings_by_day.yaml"

@@ -209,6 +209,22 @@ def test_who_opens_the_warehouse_shares_its_pool(rendered):
     assert slots("snowflake") > 1
 
 
+def test_the_daily_build_waits_for_the_first_hourly_one(rendered):
+    task = rendered.daily.get_task("first_runs")
+
+    (read,) = task.brought_by.values()
+    assert set(task.brought_by) == {"hourly"}
+    features = built_by(rendered.daily)
+    parents = {
+        name_of(tables(rendered)[parent])
+        for node in tables(rendered).values()
+        for parent in node.get("depends_on", {}).get("nodes", ())
+        if name_of(node) in features and parent in tables(rendered)
+    }
+    assert parents - features <= set(read) <= built_by(rendered.hourly)
+    assert "build" in task.get_flat_relative_ids(upstream=False)
+
+
 def test_failures_are_tried_again_and_told(rendered):
     build = rendered.hourly.get_task("build")
 

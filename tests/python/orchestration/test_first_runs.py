@@ -93,20 +93,6 @@ def test_nothing_is_waited_for_without_end(world, first_runs):
     assert waited(6, {CARDS: ["success"]})
 
 
-def test_the_daily_build_waits_for_the_first_hourly_one(world):
-    world.write(
-        "models/ml_features/member_features.sql",
-        "{{ config(schema='ml_features') }} select card, loaded_at from {{ ref('stg_members') }}",
-    )
-    world.parse()
-    task = world.dags()["daily"].get_task("first_runs")
-
-    assert task.brought_by == {"hourly": ["staging.stg_members"]}
-    assert task.downstream_task_ids == {"build"}
-    assert not goes_on(task, runs={"hourly": []})
-    assert goes_on(task, runs={"hourly": ["success"]})
-
-
 def test_a_run_can_be_cleared_while_its_deadline_is_ahead(world):
     from airflow.models.deadline import Deadline
     from airflow.models.serialized_dag import SerializedDagModel
@@ -153,3 +139,42 @@ def test_without_the_plugin_there_are_no_deadlines_and_airflow_says_so(world, mo
         dag = dags.hourly_dag(world.library.root / "dags" / "hourly.py")
 
     assert not dag.deadline
+
+
+SCENARIO = {
+    "scenario.yml": """
+period: {history: 2 hours, full: 1 hour}
+topics:
+  folder: LIBRARY_LENDING_DESK
+  messages:
+    lending-slips: {query: slips, format: ndjson.gz}
+""",
+    "slips.sql": """
+select
+    slot_start as arrived_at,
+    'C0001' as key,
+    to_json({
+        'slip': 'S' || slot, 'card': 'C0001', 'shelfmark': 'A 1', 'lent': iso(slot_start), 'days': 7
+    }) as value
+from slots(600, play.since(), play.until())
+""",
+}
+
+
+def test_whoever_reads_a_simulated_source_first_plays_it(world, monkeypatch, tmp_path):
+    for name in world.library.environment:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("WAYPOINT_STATE", str(tmp_path / "empty"))
+    for name, text in SCENARIO.items():
+        world.write(f"scenario/{name}", text)
+    from waypoint.orchestration.dags import ingestion_dags
+
+    dags = ingestion_dags(world.library.root / "dags" / "ingestion.py")
+    task = dags["ingest_lending_desk"].get_task("land")
+    assert "simulate" in dags
+
+    def landed():
+        return sum(counts["landed"] for counts in task.execute({"ti": Instance()}).values())
+
+    assert landed() > 0
+    assert landed() == 0  # played once

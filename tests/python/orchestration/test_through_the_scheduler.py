@@ -31,7 +31,8 @@ def slack() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def airflow(tmp_path_factory: pytest.TempPathFactory, make_world: Any, slack: Any) -> Iterator[Any]:
-    with scheduled(tmp_path_factory.mktemp("scheduled"), make_world, slack) as started:
+    root = tmp_path_factory.mktemp("scheduled")
+    with scheduled(root, make_world, slack, deadline=1) as started:
         yield started
 
 
