@@ -12,27 +12,25 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import duckdb
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from ingestion.engine import open_engine, quoted
+from ingestion.engine import open_engine
 from ingestion.landing import LandingArea
 from ingestion.messages import Topic
-from ingestion.stream.checking import LATE, Checked, Checker
+from ingestion.stream.checking import Checker
 from ingestion.stream.consuming import Consumed, Group, OffsetsGone
-from ingestion.stream.dead_letters import DeadLetter, DeadLetters, letters
-from ingestion.stream.deduplicating import Hashes, Mask, Period, Recent, Times
+from ingestion.stream.dead_letters import DeadLetters
+from ingestion.stream.deduplicating import Recent
 from ingestion.stream.framing import SchemaSource
+from ingestion.stream.landed_keys import LandedKeys
+from ingestion.stream.lanes import Lane, Prepared
 from ingestion.stream.metrics import Metrics
 from ingestion.stream.pipeline import Pipeline
-from ingestion.stream.sinks import Batch, Fenced, Sink, Span
+from ingestion.stream.sinks import Fenced, Sink
+from ingestion.stream.totals import Summary, Totals
 from waypoint.errors import Unavailable, UnusableInput
 
 if TYPE_CHECKING:
@@ -42,8 +40,6 @@ if TYPE_CHECKING:
 LINGER = 0.05
 #: For how long one look for messages waits for the first of them, in seconds.
 _LOOK = 0.05
-#: What is behind the newest event of its partition by more than this is late.
-WATERMARK = timedelta(minutes=1)
 #: For how long, in seconds, trouble may last before the loader gives up.
 PATIENCE = 300.0
 
@@ -55,55 +51,6 @@ _REQUEST_SECONDS = 10.0
 _OFTEN, _TUG_OF_WAR = 8, 120.0
 #: A pause of the sink that is longer is told to the group, which would take the loader for dead.
 _LONG_WAIT = 20.0
-
-
-@dataclass
-class Totals:
-    """What became of the messages of one topic: `read` is the sum of the five after it."""
-
-    topic: str
-    table: str
-    read: int = 0
-    landed: int = 0
-    dead_letters: int = 0
-    duplicates: int = 0
-    known: int = 0  # their offset had landed with a dump
-    erased: int = 0  # about people who were erased
-    late: int = 0  # of the landed ones, those that came behind the watermark
-    lost: int = 0  # deleted by the broker before they were read, at most
-    batches: int = 0
-    drift: Counter[str] = field(default_factory=Counter)
-    lag: int = 0  # messages that are there and not committed, as far as was known last
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a run of the loader did; `rejoined` is how often it had to begin anew."""
-
-    topics: tuple[Totals, ...]
-    seconds: float
-    rejoined: int
-
-
-@dataclass
-class _Lane:
-    """What is kept of one topic while it is read."""
-
-    topic: Topic
-    totals: Totals
-    checker: Checker
-    recent: Recent
-    newest: dict[int, int] = field(default_factory=dict)  # event time by partition
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """A checked batch on its way to the sink."""
-
-    batch: Batch
-    dead: list[DeadLetter]
-    drift: Mapping[str, int]
-    since: float
 
 
 class Loader:
@@ -151,7 +98,7 @@ class Loader:
         self._linger, self._patience, self._report = linger, patience, report
         self._totals = {t.name: Totals(t.name, t.contract.name) for t in topics}
         self._dead_letters = DeadLetters(settings, dead_letters, self._stop.is_set)
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, Lane] = {}
         self._committed: dict[tuple[str, int], int] = {}
         self._progress = time.monotonic()
         self._fenced: list[float] = []
@@ -208,11 +155,10 @@ class Loader:
             pipeline = Pipeline(self._check, self._write)
             self._pipeline = pipeline
             self._lanes = {
-                name: _Lane(
+                name: Lane(
                     topic,
-                    self._totals[name],
                     Checker(engine, topic, self._area),
-                    Recent(_LandedKeys(engine, topic, self._sink, pipeline)),
+                    Recent(LandedKeys(engine, topic, self._sink, pipeline.wait_written)),
                 )
                 for name, topic in self._names.items()
             }
@@ -249,7 +195,7 @@ class Loader:
     def _read(
         self,
         group: Group,
-        pipeline: Pipeline[_Prepared],
+        pipeline: Pipeline[Prepared],
         until_caught_up: bool,
         until: float | None,
     ) -> None:
@@ -272,7 +218,7 @@ class Loader:
             if until_caught_up and group.ever_assigned and group.assigned <= group.at_end:
                 return
 
-    def _wait(self, group: Group, pipeline: Pipeline[_Prepared]) -> None:
+    def _wait(self, group: Group, pipeline: Pipeline[Prepared]) -> None:
         """Wait for room; the group is kept, however long it takes."""
         begun = time.monotonic()
         paused = False
@@ -298,20 +244,17 @@ class Loader:
             committed = self._sink.open(lane.topic, numbers)
             known = {p: at for p, at in committed.items() if at is not None}
             for partition in numbers:
-                offsets[name, partition] = self._next(consumer, lane, partition, known)
-                lane.newest.pop(partition, None)
+                offsets[name, partition] = self._next(consumer, name, partition, known)
                 self._committed[name, partition] = offsets[name, partition] - 1
             self._dead_letters.read_back(name, known)
-            if lane.topic.identity:
-                lane.recent.refill(self._sink.newest_time(lane.topic))
+            lane.begin(numbers, self._sink)
         return offsets
 
     def _next(
-        self, consumer: Consumer, lane: _Lane, partition: int, committed: Mapping[int, int]
+        self, consumer: Consumer, name: str, partition: int, committed: Mapping[int, int]
     ) -> int:
         from confluent_kafka import KafkaException, TopicPartition
 
-        name = lane.topic.name
         try:
             low, high = consumer.get_watermark_offsets(
                 TopicPartition(name, partition), timeout=_REQUEST_SECONDS
@@ -329,9 +272,7 @@ class Loader:
                 " WAYPOINT_STATE",
             )
         if at < low:
-            lane.totals.lost += low - at
-            if self._metrics:
-                self._metrics.lost.labels(name).inc(low - at)
+            self._totals[name].lose(low - at, self._metrics)
             self._report(
                 f"{name}/{partition}: offsets {at} to {low - 1} were deleted by the broker before"
                 " they were read"
@@ -345,78 +286,12 @@ class Loader:
             for name, numbers in partitions.items():
                 self._sink.close(self._names[name], numbers)
 
-    # checking: in a thread of its own
+    # checking and writing: each in a thread of its own
 
-    def _check(self, parts: list[Consumed]) -> _Prepared:
-        consumed = _joined(parts)
-        lane = self._lanes[consumed.topic]
-        checked = lane.checker.check(consumed.messages)
-        rows, duplicates = self._without_duplicates(lane, checked)
-        times, late = self._timed(lane, rows)
-        if any(column.name == LATE for column in lane.topic.contract.columns):
-            mark = pa.nulls(rows.num_rows, pa.bool_()) if late is None else pa.array(late)
-            rows = rows.append_column(LATE, mark)
-        batch = Batch(
-            topic=lane.topic,
-            spans=consumed.spans,
-            rows=rows,
-            rejects=checked.rejects,
-            duplicates=duplicates,
-            erased=checked.erased,
-            late=int(late.sum()) if late is not None else 0,
-            drift=tuple(f"field {name[:100]!r} is not in the contract" for name in checked.drift),
-            times=times,
-        )
-        dead = letters(consumed, checked.rejected, checked.rejects) if len(checked.rejected) else []
-        return _Prepared(batch, dead, checked.drift, consumed.since)
+    def _check(self, parts: list[Consumed]) -> Prepared:
+        return self._lanes[parts[0].topic].prepared(parts)
 
-    def _without_duplicates(self, lane: _Lane, checked: Checked) -> tuple[pa.Table, int]:
-        if checked.identities is None or checked.times is None or not checked.count:
-            return checked.rows(), 0
-        told = pc.is_valid(checked.identities).to_numpy(zero_copy_only=False)
-        hashes = pc.fill_null(checked.identities, 0).to_numpy()
-        times = _micros(checked.times)
-        if told.all():
-            new = lane.recent.first_seen(hashes, times)
-        else:
-            new = np.ones(len(hashes), dtype=np.bool_)
-            new[told] = lane.recent.first_seen(hashes[told], times[told])
-        return checked.rows(new), int(len(new) - new.sum())
-
-    def _timed(
-        self, lane: _Lane, rows: pa.Table
-    ) -> tuple[tuple[datetime, datetime] | None, Mask | None]:
-        """The oldest and the newest event, and which rows came behind the watermark."""
-        name = lane.topic.event_time
-        if name is None or not rows.num_rows:
-            return None, None
-        column = rows.column(name)
-        ends = pc.min_max(column).as_py()
-        if ends["min"] is None:
-            return None, np.zeros(rows.num_rows, dtype=np.bool_)
-        # an event dated ahead of when it was produced makes no other one late
-        produced = _micros(rows.column("_kafka_timestamp"))
-        times = _micros(column)
-        there = pc.is_valid(column).to_numpy(zero_copy_only=False)
-        partitions = rows.column("_partition").to_numpy()
-        late = np.zeros(rows.num_rows, dtype=np.bool_)
-        behind = int(WATERMARK.total_seconds() * 1e6)
-        for partition in np.unique(partitions):
-            of_it = there & (partitions == partition)
-            if not of_it.any():
-                continue
-            own = times[of_it]
-            newest = np.maximum.accumulate(np.minimum(own, produced[of_it]))
-            before = lane.newest.get(int(partition))
-            if before is not None:
-                newest = np.maximum(newest, before)
-            late[of_it] = own < newest - behind
-            lane.newest[int(partition)] = int(newest[-1])
-        return (ends["min"], ends["max"]), late
-
-    # writing: in a thread of its own
-
-    def _write(self, prepared: _Prepared) -> None:
+    def _write(self, prepared: Prepared) -> None:
         batch = prepared.batch
         name = batch.topic.name
         if prepared.dead:
@@ -429,35 +304,10 @@ class Loader:
         offsets = {channel.partition: at for channel, at in done.offsets.items()}
         self._dead_letters.committed(name, offsets)
         self._committed.update({(name, partition): at for partition, at in offsets.items()})
-        self._count(prepared, done.known_rows.get(name, 0), done.known_rejects.get(name, 0))
+        self._totals[name].add(batch, done, prepared.drift, self._metrics)
         if self._metrics:
             self._metrics.batch_seconds.labels(name).observe(now - prepared.since)
             self._metrics.commit_seconds.labels(name).observe(now - begun)
-
-    def _count(self, prepared: _Prepared, known_rows: int, known_rejects: int) -> None:
-        batch = prepared.batch
-        totals = self._totals[batch.topic.name]
-        landed = batch.rows.num_rows - known_rows
-        rejected = batch.rejects.num_rows - known_rejects
-        known = known_rows + known_rejects
-        totals.read += batch.read
-        totals.landed += landed
-        totals.dead_letters += rejected
-        totals.duplicates += batch.duplicates
-        totals.known += known
-        totals.erased += batch.erased
-        totals.late += batch.late
-        totals.batches += 1
-        totals.drift.update(prepared.drift)
-        if self._metrics:
-            name = batch.topic.name
-            self._metrics.rows.labels(name).inc(landed)
-            self._metrics.rejects.labels(name).inc(rejected)
-            self._metrics.duplicates.labels(name).inc(batch.duplicates)
-            self._metrics.known.labels(name).inc(known)
-            self._metrics.late.labels(name).inc(batch.late)
-            self._metrics.drift.labels(name).inc(sum(prepared.drift.values()))
-            self._metrics.batches.labels(name).inc()
 
     # telling others
 
@@ -492,61 +342,3 @@ class Loader:
     def totals(self) -> tuple[Totals, ...]:
         """How far the run is."""
         return tuple(self._totals.values())
-
-
-class _LandedKeys:
-    """Looks identities up among what has landed, as the hashes that the check makes of them."""
-
-    def __init__(
-        self,
-        engine: duckdb.DuckDBPyConnection,
-        topic: Topic,
-        sink: Sink,
-        pipeline: Pipeline[Any],
-    ) -> None:
-        self._engine, self._topic, self._sink, self._pipeline = engine, topic, sink, pipeline
-
-    def __call__(self, periods: list[Period]) -> tuple[Hashes, Times]:
-        # what was checked before has to be among them
-        self._pipeline.wait_written()
-        return landed_hashes(self._engine, self._topic, self._sink, periods)
-
-
-def landed_hashes(
-    engine: duckdb.DuckDBPyConnection, topic: Topic, sink: Sink, periods: list[Period]
-) -> tuple[Hashes, Times]:
-    """Hashes, as the check makes them, and times of what has landed in periods of event time."""
-    assert topic.event_time is not None
-    columns = topic.identity
-    engine.register("keys", sink.landed_keys(topic, columns, periods))
-    names = ", ".join(map(quoted, columns))
-    found = engine.execute(
-        f"select hash({names}) as h, epoch_us({quoted(topic.event_time)}) as t from keys"
-        f" where {' and '.join(f'{quoted(name)} is not null' for name in columns)}"
-    ).to_arrow_table()
-    engine.unregister("keys")
-    return found.column("h").to_numpy(), found.column("t").to_numpy()
-
-
-def _joined(parts: list[Consumed]) -> Consumed:
-    """Several parts of one topic as one."""
-    if len(parts) == 1:
-        return parts[0]
-    spans: dict[int, Span] = {}
-    originals: dict[int, bytes] = {}
-    before = 0
-    for part in parts:
-        for partition, span in part.spans.items():
-            known = spans.get(partition, span)
-            spans[partition] = Span(min(known.first, span.first), max(known.last, span.last))
-        originals.update({before + place: value for place, value in part.originals.items()})
-        before += part.messages.num_rows
-    messages = pa.concat_tables([part.messages for part in parts])
-    return Consumed(parts[0].topic, messages, spans, originals, min(p.since for p in parts))
-
-
-def _micros(column: pa.ChunkedArray) -> Times:
-    """Times as microseconds since 1970; a missing one is the oldest there can be."""
-    numbers = pc.fill_null(column.cast(pa.timestamp("us")).cast(pa.int64()), -(2**63))
-    found: Times = numbers.to_numpy()
-    return found

@@ -27,7 +27,7 @@ from ingestion.stream.checking import MESSAGES, Checker
 from ingestion.stream.consuming import as_tables, silent
 from ingestion.stream.deduplicating import Recent, micros
 from ingestion.stream.framing import SchemaSource
-from ingestion.stream.loader import landed_hashes
+from ingestion.stream.landed_keys import LandedKeys
 from ingestion.stream.sinks import Sink
 from waypoint.contracts.model import Contracts
 from waypoint.errors import Unavailable, UnusableInput
@@ -120,7 +120,7 @@ def _new(area: LandingArea, spill: Path, sink: Sink, topic: Topic, messages: pa.
         return messages
     with open_engine(spill) as engine:
         checked = Checker(engine, topic, area).check(messages)
-        recent = Recent(lambda periods: landed_hashes(engine, topic, sink, periods))
+        recent = Recent(LandedKeys(engine, topic, sink))
         recent.remember_nothing()
         assert checked.identities is not None and checked.times is not None
         told = pc.is_valid(checked.identities).to_numpy(zero_copy_only=False)

@@ -17,7 +17,7 @@ from waypoint.cli.output import answer, print_json, remarks
 from waypoint.errors import Exit, UnusableInput
 
 if TYPE_CHECKING:
-    from ingestion.stream.loader import Summary
+    from ingestion.stream.totals import Summary
     from waypoint.project import Project
 
 stream = typer.Typer(

@@ -20,8 +20,9 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from ingestion.landing import LandingArea
-from ingestion.stream.loader import Loader, Summary
+from ingestion.stream.loader import Loader
 from ingestion.stream.starting import chosen_topics, loader
+from ingestion.stream.totals import Summary
 from waypoint.project import Project
 
 REPOSITORY = Path(__file__).parents[3]
