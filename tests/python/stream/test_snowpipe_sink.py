@@ -306,6 +306,8 @@ def killed(service, folder, trials, seed):
     assert service.query(rejected) == [
         (partition, n) for partition in (0, 1) for n in range(last + 1) if n % 5 == 0
     ]
+    faults = len(service.seen)
+    print(f"\n{trials} writers killed, {faults} faults: {2 * (last + 1):,} messages, each once")
 
 
 def started(folder, last):

@@ -65,6 +65,10 @@ def killed(desk, kafka, trials, seed, rate):
             kafka.restart()
     desk.load()
     traffic.check()
+    print(
+        f"\n{trials} trials: {traffic.sent:,} messages, {traffic.again} of them twice,"
+        f" {traffic.poison} poison; each is a row, a dead letter or a duplicate, once"
+    )
 
 
 def wait_for(condition, seconds=240):
