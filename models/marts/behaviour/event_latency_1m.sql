@@ -4,6 +4,7 @@ with events as (
     select
         {{ window_start('event_at', 1) }} as window_start,
         app_type,
+        is_late,
         -- a sender's clock may be a little ahead: that is no negative wait
         greatest({{ millis_between('event_at', 'received_at') }}, 0) as to_topic_ms,
         greatest({{ millis_between('event_at', 'loaded_at') }}, 0) as to_warehouse_ms,
@@ -18,6 +19,7 @@ measured as (
         app_type,
 
         cast(count(*) as bigint) as events,
+        cast(sum(case when is_late then 1 when not is_late then 0 end) as bigint) as late_events,
 
         -- milliseconds from the event to the topic
         cast(percentile_cont(0.5) within group (order by to_topic_ms) as double) as to_topic_ms_p50,

@@ -26,6 +26,7 @@ typed as (
 
         -- times
         {{ is_time_plausible('timestamp', '_kafka_timestamp') }} as is_time_plausible,
+        _late as is_late,
         timestamp as clicked_at,
         _kafka_timestamp as received_at,
         _loaded_at as loaded_at

@@ -47,6 +47,13 @@ def test_messages_of_each_topic_can_be_taken_apart(name):
 
 
 @pytest.mark.parametrize("name", LANDING)
+def test_late_messages_of_each_topic_can_be_seen(name):
+    topic = topic_of(name, CONTRACTS)
+
+    assert topic.event_time is None or topic.contract.column("_late").physical_type == "boolean"
+
+
+@pytest.mark.parametrize("name", LANDING)
 def test_what_topics_demand_within_objects_can_be_checked(name):
     topic = topic_of(name, CONTRACTS)
     types = {
