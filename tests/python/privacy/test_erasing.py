@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Library
 from privacy.search import found
+from privacy.values import Values, in_what_is_shown, shown
 
 from ingestion import footers
 from ingestion.landing import LandingArea
@@ -29,6 +30,8 @@ SLIPS = [
     ("S6-grace", CARD, "B 7", "2026-03-01T10:00:00.000Z", 0),  # not for a day: to quarantine
     ("S7", "C0001", f"left here by {NAME}", "2026-03-01T11:00:00.000Z", 7),
 ]
+#: Librarians get a copy of the marts.
+ROLES = "librarian: {read: [marts], copy: true, approvers: [the head of the library]}\n"
 DAYS = "select lent_date, lendings, members from marts.lendings_by_day order by 1"
 
 
@@ -39,6 +42,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Library:
     library = Library.copied_to(root).connected()
     library.hand_out_cards("2026-04.csv", f"{CARD},{NAME},2026-02-20")
     library.lend("1.ndjson", *SLIPS, offset=4)
+    (root / "dbt_project/roles.yml").write_text(ROLES)
     inbox = root / "var/inbox"
     inbox.mkdir(parents=True)
     shutil.move(str(library.cards), str(inbox / "cards"))
@@ -70,6 +74,14 @@ def erased(before: Library, tmp_path_factory: pytest.TempPathFactory):
 def days(state: Path) -> list[tuple[object, ...]]:
     with duckdb.connect(str(state / "published/waypoint.duckdb"), read_only=True) as connection:
         return [(str(day), *counts) for day, *counts in connection.execute(DAYS).fetchall()]
+
+
+def test_what_librarians_see_names_nobody(before: Library) -> None:
+    state, name = before.root / "var", Values(["Björn"])
+
+    assert list(name.in_tables(state / "published/waypoint.duckdb", ["raw"]))
+    assert "librarian.duckdb" in {path.name for path in shown(state)}
+    assert list(in_what_is_shown(state, name)) == []
 
 
 def test_nothing_of_the_person_is_in_any_file_or_table(erased) -> None:
