@@ -11,7 +11,7 @@ from waypoint.cli.invocation import invocation
 from waypoint.cli.output import answer, print_json, remarks
 
 if TYPE_CHECKING:
-    from waypoint.privacy.erasing import Receipt
+    from waypoint.privacy.receipts import Receipt
 
 privacy = typer.Typer(
     no_args_is_help=True,

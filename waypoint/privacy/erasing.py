@@ -9,10 +9,8 @@ without personal data is written, and what was written down is removed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -21,18 +19,20 @@ from ingestion import footers
 from ingestion.bookkeeping import QUARANTINE
 from ingestion.engine import open_engine
 from ingestion.landing import LandingArea
-from ingestion.suppression import person_hash, suppress, write_for_owner
+from ingestion.suppression import person_hash, suppress
 from waypoint.clock import now
 from waypoint.contracts.model import RAW, Contract
-from waypoint.contracts.person_keys import People, people, person_keys
-from waypoint.errors import UnusableInput, WaypointError
-from waypoint.privacy.compacting import write_anew
+from waypoint.contracts.person_keys import People, people
+from waypoint.errors import UnusableInput
 from waypoint.privacy.dropped import erase_dropped, folders
 from waypoint.privacy.landed import FileErased, erase_file, erase_landed, landed_rows
 from waypoint.privacy.person import Person, Rows, find
+from waypoint.privacy.rebuilding import NotErased, rebuild
+from waypoint.privacy.receipts import Receipt, keep
 from waypoint.privacy.tables import TableErased, account, erase_tables, raw_rows
 from waypoint.privacy.texts import erase_texts
 from waypoint.privacy.topics import TopicErased, erase_topics, is_configured
+from waypoint.privacy.unfinished import Unfinished
 from waypoint.privacy.warehouses import (
     DuckDBWarehouse,
     Warehouse,
@@ -45,85 +45,6 @@ from waypoint.warehouse import EMBEDDED, reading
 
 #: Folders of the state that hold rows moved out of the warehouse, as Parquet.
 _ARCHIVES = ("archive", "cold")
-_ON_THE_WAY = (RAW, "staging")
-
-
-class NotErased(WaypointError):
-    """Something of the person is still there; the erasure is to be run again."""
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """What an erasure found and took out; it holds no personal data, ids are keyed hashes."""
-
-    erased_at: str
-    dry_run: bool
-    people: tuple[str, ...]
-    ids: dict[str, int]  # how many of each kind
-    values: int  # texts that name the person and nobody else
-    shared_values: int  # such as a name that others have, too: left where no id says whose it is
-    files: tuple[FileErased, ...] = ()
-    tables: tuple[TableErased, ...] = ()
-    rebuilt: int = 0  # models and tests
-    copies: tuple[str, ...] = ()
-    topics: tuple[TopicErased, ...] = ()
-    texts: tuple[FileErased, ...] = ()
-    left: int | None = None  # rows and values found by the search at the end
-    remarks: tuple[str, ...] = ()
-    path: str | None = None
-
-    @property
-    def found(self) -> bool:
-        return bool(self.files or self.tables or self.texts)
-
-
-@dataclass
-class _Work:
-    """What an erasure has to know until it is done; kept for the owner alone."""
-
-    path: Path
-    begun: str
-    given: list[str]
-    ids: dict[str, list[str]] = field(default_factory=dict)
-    values: list[str] = field(default_factory=list)
-    shared: int = 0
-    touched: list[str] = field(default_factory=list)  # tables whose children are to be built
-
-    @classmethod
-    def of(cls, project: Project, given: Sequence[str]) -> _Work:
-        """The one that was interrupted, with those that are given now, or a new one."""
-        path = project.state / "privacy" / "erasing.json"
-        begun = datetime.now(UTC).isoformat(timespec="seconds")
-        work = cls(path, begun, list(dict.fromkeys(given)))
-        if path.exists():
-            said = json.loads(path.read_text(encoding="utf-8"))
-            work.given = list(dict.fromkeys([*said["given"], *given]))
-            work.begun, work.ids, work.values = said["begun"], said["ids"], said["values"]
-            work.shared, work.touched = said["shared"], said["touched"]
-        return work
-
-    def learned(self, person: Person) -> Person:
-        """The person as known by now, what an interrupted erasure knew included; kept."""
-        for kind, values in person.ids.items():
-            self.ids[kind] = sorted({*self.ids.get(kind, ()), *values})
-        texts = {*self.values, *person.values}
-        self.values = sorted(texts, key=lambda value: (-len(value), value))
-        self.shared = max(self.shared, person.shared)
-        self.save()
-        return self.person
-
-    @property
-    def person(self) -> Person:
-        ids = {kind: frozenset(values) for kind, values in self.ids.items()}
-        return Person(ids, tuple(self.values), self.shared)
-
-    def touch(self, tables: Iterable[str]) -> None:
-        self.touched = sorted({*self.touched, *tables})
-        self.save()
-
-    def save(self) -> None:
-        said = {name: value for name, value in asdict(self).items() if name != "path"}
-        write_for_owner(self.path, json.dumps(said) + "\n")
 
 
 def erase(
@@ -161,7 +82,7 @@ class _Erasure:
     ) -> None:
         self.project, self.people, self.dry_run, self.report = project, known, dry_run, report
         self.area = LandingArea(project.landing_dir)
-        self.work = _Work.of(project, given)
+        self.work = Unfinished.of(project, given)
 
     def run(self) -> Receipt:
         if not self.dry_run and self.area.root.is_dir():
@@ -177,7 +98,7 @@ class _Erasure:
             self._touch(f"{RAW}.{file.table}" for file in files)
         self.report("tables")
         tables = self._tables(person, [file.name for file in files])
-        rebuilt, copies = (0, ()) if self.dry_run else self._build()
+        rebuilt, copies = self._rebuild()
         self.report("topics and texts")
         topics = tuple(erase_topics(self.project, person, now(self.project), self.dry_run))
         texts = tuple(erase_texts(self.project, person, self.dry_run))
@@ -300,89 +221,14 @@ class _Erasure:
                 file = LandedFile(name, name.split("/")[0], path.stem, path)
                 warehouse.run(put(file).replace("overwrite = false", "overwrite = true"))
 
+    def _rebuild(self) -> tuple[int, tuple[str, ...]]:
+        if self.dry_run:
+            return 0, ()
+        return rebuild(self.project, self.work.touched, self.report)
+
     def _touch(self, tables: Iterable[str]) -> None:
         if not self.dry_run:
             self.work.touch(tables)
-
-    # what is computed of it
-
-    def _build(self) -> tuple[int, tuple[str, ...]]:
-        """Build what is made of rows that went, and publish; how many nodes, which copies."""
-        from waypoint.building import build, last_build, remember
-
-        selection = self._selection()
-        embedded = self.project.target == EMBEDDED
-        if not selection or (embedded and not self.project.warehouse_file.exists()):
-            return 0, ()
-        self.report("building what is computed of it")
-        before = last_build(self.project)
-        built = build(self.project, full_refresh=True, arguments=selection)
-        if built.failures:
-            raise NotErased(
-                f"{len(built.failures)} of the tables and tests that were built again failed, so"
-                " readers still have the old copies",
-                hint="mend what fails (waypoint build), and run the same command again",
-            )
-        if before is not None and not before.failures and not before.partial:
-            remember(self.project, before)
-        if not embedded:
-            return len(built.nodes), ()
-        self.report("writing the warehouse anew")
-        write_anew(self.project.warehouse_file)
-        return len(built.nodes), self._publish()
-
-    def _selection(self) -> list[str]:
-        """dbt's arguments: the children of what was touched, but what still has its own rows.
-
-        None where nothing under contract was touched.
-
-        Tables on the way that have keys of people lost the person's rows already, and may be all
-        that is left of raw rows past their retention.
-        """
-        selected, kept = [], []
-        for table in self.work.touched:
-            contract = self.project.contracts.get(table)
-            if contract is None:
-                continue
-            source = contract.dbt_source
-            name = f"source:{source}.{contract.name}" if source else contract.family
-            selected.append(f"{name}+")
-        for contract in self.project.contracts.in_schema("staging"):
-            if person_keys(contract):
-                kept.append(contract.family)
-        if not selected:
-            return []
-        kinds = ["resource_type:snapshot", "resource_type:seed"]
-        return ["--select", *selected, "--exclude", *kinds, *kept]
-
-    def _publish(self) -> tuple[str, ...]:
-        from waypoint.publishing import publish
-
-        if not self.project.published_file.exists():
-            return ()
-        self.report("publishing")
-        published = publish(self.project, force=True)
-        paths = (published.path, *published.copies.values())
-        if self.project.page_file.exists() and self.project.pages_dir.is_dir():
-            self._render_page()
-        return tuple(path.relative_to(self.project.state).as_posix() for path in paths)
-
-    def _render_page(self) -> None:
-        from waypoint.pages import render_page
-        from waypoint.status import read_status
-
-        status = read_status(self.project)
-        catalogue = self.project.page_file.with_name("catalogue.html")
-        lineage = self.project.lineage_file
-        render_page(
-            self.project.published_file,
-            self.project.pages_dir,
-            status.tables,
-            self.project.page_file,
-            status.as_of,
-            catalogue=catalogue if catalogue.exists() else None,
-            lineage=lineage if lineage.exists() else None,
-        )
 
     # what is left
 
@@ -425,9 +271,6 @@ class _Erasure:
                 f"{receipt.left} rows or values of the person are still there",
                 hint="something wrote meanwhile; run the same command again",
             )
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-        path = self.project.state / "privacy" / f"{stamp}-{receipt.people[0][:12]}.json"
-        said = asdict(receipt) | {"path": str(path)}
-        write_for_owner(path, json.dumps(said, indent=2, default=str) + "\n")
-        self.work.path.unlink(missing_ok=True)
-        return Receipt(**{**receipt.__dict__, "path": str(path)})
+        kept = keep(self.project, receipt)
+        self.work.forget()
+        return kept

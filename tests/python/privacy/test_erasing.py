@@ -16,6 +16,7 @@ from privacy.values import Values, in_what_is_shown, shown
 from ingestion import footers
 from ingestion.landing import LandingArea
 from waypoint.privacy import erasing
+from waypoint.privacy.rebuilding import selection
 from waypoint.project import Project
 
 #: A project is built twice, whatever else the machine does meanwhile.
@@ -192,15 +193,18 @@ def test_an_erasure_that_was_interrupted_is_finished_by_the_next(
     monkeypatch.undo()
     kept = project.state / "privacy/erasing.json"
     assert kept.stat().st_mode & 0o077 == 0
-    rebuilt = []
-    monkeypatch.setattr(
-        erasing._Erasure, "_build", lambda self: (rebuilt.append(self._selection()) or 0, ())
-    )
+    rebuilt: list[str] = []
+
+    def built(project: Project, touched: list[str], _: object) -> tuple[int, tuple[str, ...]]:
+        rebuilt.extend(selection(project.contracts, touched))
+        return 0, ()
+
+    monkeypatch.setattr(erasing, "rebuild", built)
 
     receipt = erasing.erase(project, [])
 
     assert receipt.left == 0
     assert receipt.people and not kept.exists()
     # the files were done by the first, and what is made of them is built by the second
-    assert {"source:raw.lendings+", "source:raw.members+"} <= set(rebuilt[0])
+    assert {"source:raw.lendings+", "source:raw.members+"} <= set(rebuilt)
     assert found(project.state / "landing", THEIRS) == []
