@@ -30,6 +30,7 @@ from ingestion.sources import declared_sources
 from waypoint.connecting import is_simulated
 from waypoint.contracts.model import RAW
 from waypoint.errors import UnusableInput
+from waypoint.orchestration import first_runs
 from waypoint.orchestration.assets import built_asset, published_asset
 from waypoint.orchestration.deadlines import RunQueued, is_known_to_airflow
 from waypoint.orchestration.delays import tell_of_delay
@@ -93,7 +94,7 @@ def hourly_dag(here: str | Path) -> DAG:
     dag = _dag(
         project, "hourly", HOURLY, part.tables, _HOUR, "Gates, then staging and marts, every hour."
     )
-    rendered = render(project, part, dag, _ingested(project))
+    rendered = render(project, part, dag, _ingested(project), first_runs.READING)
     _finish(project, dag, rendered, "marts")
     _check(project, dag, rendered.ends, _critical_suites(project))
     return dag
@@ -108,7 +109,8 @@ def daily_dag(here: str | Path) -> DAG:
     )
     ends: list[Any] = []
     if part.tables:
-        rendered = render(project, part, dag, {"hourly": part.read_of_others})
+        read = {"hourly": part.read_of_others}
+        rendered = render(project, part, dag, read, first_runs.BUILDING)
         _finish(project, dag, rendered, "features")
         ends = rendered.ends
     _check(project, dag, ends, _full_checks(project))

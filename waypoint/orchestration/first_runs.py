@@ -17,8 +17,11 @@ from waypoint.orchestration.tasks import WaypointOperator
 from waypoint.project import Project
 from waypoint.warehouse import EMBEDDED, reading
 
-#: How long the first runs of sources may take, before what has come is built without the rest.
-PATIENCE = timedelta(hours=1)
+#: How long sources may take to be read first, before the others are built without them.
+READING = timedelta(hours=1)
+
+#: How long the first build may take, which has waited for sources itself.
+BUILDING = 2 * READING
 
 #: How long after the first look Airflow may need to read the file of a DAG.
 _APPEARING = timedelta(minutes=5)
@@ -36,7 +39,7 @@ class FirstRunsOperator(WaypointOperator, BaseSensorOperator):
         self,
         *,
         brought_by: Mapping[str, Sequence[str]],
-        patience: timedelta = PATIENCE,
+        patience: timedelta = READING,
         **settings: Any,
     ) -> None:
         settings = {"mode": "reschedule", "poke_interval": 15.0, **settings}

@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -69,16 +70,20 @@ class Rendered:
 
 
 def render(
-    project: Project, part: Part, dag: DAG, brought_by: Mapping[str, Sequence[str]]
+    project: Project,
+    part: Part,
+    dag: DAG,
+    brought_by: Mapping[str, Sequence[str]],
+    patience: timedelta,
 ) -> Rendered:
     """Add the tasks of a part to `dag`, with the edges of the manifest.
 
     gates of the sources → *build* → tables and tests, as they hang on each other → exposures
 
     `brought_by` says which other DAGs bring the tables that are read; their first runs are waited
-    for.
+    for, as long as `patience` allows.
     """
-    tasks = _Tasks(project, part, dag, brought_by)
+    tasks = _Tasks(project, part, dag)
     render_config = RenderConfig(
         load_method=LoadMode.DBT_MANIFEST,
         test_behavior=TestBehavior.NONE,  # tests belong to tables, or are added below
@@ -101,7 +106,9 @@ def render(
         render_config=render_config,
     )
     rendered |= tasks.tests_apart(rendered)
-    build = tasks.building(rendered)
+    first, build = tasks.building(rendered)
+    if brought_by:
+        tasks.first_runs(brought_by, patience) >> first
     built = [rendered[uid] for uid in (*part.tables, *part.tests_apart())]
     remarks = tasks.remarks(build)
     if remarks is not None:
@@ -155,10 +162,8 @@ def _schemas_before(part: Part) -> dict[str, set[str]]:
 class _Tasks:
     """Makes the tasks of a part, as Cosmos asks for them."""
 
-    def __init__(
-        self, project: Project, part: Part, dag: DAG, brought_by: Mapping[str, Sequence[str]]
-    ) -> None:
-        self.project, self.part, self.dag, self.brought_by = project, part, dag, brought_by
+    def __init__(self, project: Project, part: Part, dag: DAG) -> None:
+        self.project, self.part, self.dag = project, part, dag
         self.root = str(project.root)
         self.groups: dict[str, TaskGroup] = {}
         self.schemas = _schemas_before(part)
@@ -271,8 +276,11 @@ class _Tasks:
         build >> task
         return task
 
-    def building(self, tasks: Mapping[str, Any]) -> BuildOperator:
-        """Gates before the one build, and the build before everything that it makes."""
+    def building(self, tasks: Mapping[str, Any]) -> tuple[Any, BuildOperator]:
+        """Gates before the one build, and the build before everything that it makes.
+
+        Gives the first of these tasks, and the build.
+        """
         part = self.part
         selected = {uid: node.selector for uid, node in {**part.tables, **part.tests}.items()}
         build = BuildOperator(
@@ -302,16 +310,18 @@ class _Tasks:
             task = tasks[uid]
             if not any(p in part.tables for p in part.manifest.nodes[uid].parents):
                 build >> task
-        if self.brought_by:
-            self._first_runs() >> first
-        return build
+        return first, build
 
-    def _first_runs(self) -> FirstRunsOperator:
+    def first_runs(
+        self, brought_by: Mapping[str, Sequence[str]], patience: timedelta
+    ) -> FirstRunsOperator:
+        """What waits for other DAGs when they run for the first time."""
         return FirstRunsOperator(
             task_id=FIRST_RUNS_TASK,
             dag=self.dag,
             root=self.root,
-            brought_by=self.brought_by,
+            brought_by=brought_by,
+            patience=patience,
             pool=WAREHOUSE_POOL,
             doc_md="Waits for DAGs that run for the first time, where what they bring is missing.",
         )

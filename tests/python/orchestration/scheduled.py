@@ -57,10 +57,6 @@ schema:
          description: Which landed file the row came with.}
       - {name: _loaded_at, logicalType: timestamp, physicalType: timestamp, required: true,
          description: When the load transaction put the row here (UTC).}
-slaProperties:
-  - {property: freshness, value: 24, unit: h, element: _loaded_at}
-customProperties:
-  - {property: freshnessWarnAfter, value: 12 h}
 """
 #: The hourly DAG as it is, but that its tasks are tried again at once.
 IMPATIENT = """# without the word Airflow, it would not look into this file

@@ -105,6 +105,7 @@ def test_a_failing_test_is_told_and_after_the_repair_one_clear_is_enough(airflow
 
     assert airflow.ended("hourly", run) == DONE, airflow.states("hourly")
     assert set(airflow.states("hourly").values()) == {DONE}
+    assert airflow.deadlines_ahead("hourly", run) == 0  # in time after all: nobody is told
 
 
 def test_a_stale_source_stops_its_branch_and_one_clear_builds_it(airflow):
@@ -148,13 +149,11 @@ def test_a_dead_service_stops_its_own_dag_and_one_clear_reads_it(airflow, turnst
     hourly = airflow.trigger("hourly")  # nothing is built from it
     assert airflow.ended("hourly", hourly) == DONE, airflow.states("hourly")
 
-    assert airflow.deadlines_ahead("ingest_turnstile", run) == 1
     turnstile.repaired()
     airflow.clear("ingest_turnstile", run)
 
     assert airflow.ended("ingest_turnstile", run) == DONE, airflow.states("ingest_turnstile")
     assert members(airflow, "select count(*) from raw.visits") == [(2,)]
-    assert airflow.deadlines_ahead("ingest_turnstile", run) == 0
 
 
 def test_a_broken_entry_fails_alone_and_after_the_repair_one_run_reads_it(airflow):
