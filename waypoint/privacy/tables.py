@@ -30,7 +30,11 @@ class TableErased:
 
 
 def tables_of(warehouse: Warehouse) -> Mapping[tuple[str, str], Columns]:
-    """The tables (schema, name) of a warehouse, views left out, and their columns and types."""
+    """The tables (schema, name) of a warehouse and their columns and types.
+
+    Views are left out, and the passing tables of what is sought, which have to stay as they are.
+    """
+    passing = {name.lower() for name in (id_list(warehouse), value_list(warehouse))}
     catalog = "current_database()"
     found: dict[tuple[str, str], dict[str, str]] = {}
     for schema, table, column, kind in warehouse.run(
@@ -40,6 +44,8 @@ def tables_of(warehouse: Warehouse) -> Mapping[tuple[str, str], Columns]:
         f" where t.table_type = 'BASE TABLE' and t.table_catalog = {catalog}"
         f" and c.table_catalog = {catalog} order by 1, 2, c.ordinal_position"
     ):
+        if f"{schema}.{table}".lower() in passing:
+            continue
         where = found.setdefault((str(schema).lower(), str(table).lower()), {})
         where[str(column).lower()] = str(kind)
     return found
