@@ -109,8 +109,8 @@ def environment(project: Project, port: int, unpaused: bool = False) -> dict[str
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
         "AIRFLOW__API__WORKERS": "1",
-        # tasks that begin before it answers wait for it, three minutes at the most
-        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "8",
+        # tasks that begin before it answers wait for it: some minutes, on a busy machine
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "12",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(_free_port()),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(_free_port()),
         # a new model appears within two minutes, and idling costs little
