@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message, TopicPartition
 
 #: Messages that are fetched ahead, and their bytes (KiB): what a pause of the sink may cost.
-_AHEAD, _AHEAD_KIB = "100000", "32768"
+_AHEAD, _AHEAD_KIB = "100000", "16384"
 #: Bytes that are asked for of a partition at once. They come compressed, and can be many times as
 #: many then; a larger message comes nevertheless.
 _AT_ONCE = "1048576"
 _OBJECT = b"{"
 #: After so many seconds of silence the group takes a member for dead.
 _SESSION_SECONDS = 10
+#: A member that was given no partition for so many seconds will get none for now.
+_EMPTY_HANDED = 10.0
 
 #: What a consumer is set to, unless the client's settings say otherwise.
 SETTINGS = {
@@ -108,7 +110,7 @@ class Group:
         #: Partitions whose end was reached at some moment, where `tell_ends` asks for it.
         self.at_end: set[tuple[str, int]] = set()
         self.assigned: set[tuple[str, int]] = set()
-        self.ever_assigned = False
+        self._assigned_at: float | None = None
         self.consumer = Consumer(
             {
                 **SETTINGS,
@@ -158,6 +160,14 @@ class Group:
             as_tables(name, some, self._schemas, since) for name, some in _by_topic(sound).items()
         ]
 
+    def is_at_end(self) -> bool:
+        """Whether all that this member reads was read to its end, or there is nothing for it."""
+        if not self.assigned:
+            # what is to be a new member's others have to give up first
+            given = self._assigned_at
+            return given is not None and time.monotonic() - given > _EMPTY_HANDED
+        return self.assigned <= self.at_end
+
     def leave(self) -> None:
         """Leave the group: others take over at once."""
         self.consumer.close()
@@ -177,7 +187,7 @@ class Group:
         except BaseException as error:
             self._error = error
             offsets = {}
-        self.ever_assigned = True
+        self._assigned_at = time.monotonic()
         self.assigned.update(offsets)
         consumer.incremental_assign([TopicPartition(*each, at) for each, at in offsets.items()])
 

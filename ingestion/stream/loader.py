@@ -152,6 +152,9 @@ class Loader:
 
     def _session(self, until_caught_up: bool, until: float | None) -> None:
         with open_engine(self._spill, _ENGINE_MEMORY) as engine:
+            # reading, checking and writing are threads of their own already; a second one within
+            # the check costs more CPU than it saves time
+            engine.execute("set threads = 1")
             pipeline = Pipeline(self._check, self._write)
             self._pipeline = pipeline
             self._lanes = {
@@ -215,7 +218,7 @@ class Loader:
             for consumed in group.poll(_AT_ONCE, _LOOK):
                 pipeline.put(consumed)
             pipeline.wait(0.0)  # raises what has failed
-            if until_caught_up and group.ever_assigned and group.assigned <= group.at_end:
+            if until_caught_up and group.is_at_end():
                 return
 
     def _wait(self, group: Group, pipeline: Pipeline[Prepared]) -> None:

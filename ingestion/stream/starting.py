@@ -16,7 +16,8 @@ from ingestion.stream.loader import LINGER, PATIENCE, Loader
 from ingestion.stream.metrics import Metrics
 from ingestion.stream.schemas import KnownSchemas
 from ingestion.stream.sinks import Sink
-from ingestion.stream.sinks.parquet import STREAM, ParquetSink
+from ingestion.stream.sinks.landed_batches import STREAM
+from ingestion.stream.sinks.parquet import ParquetSink
 from ingestion.stream.topics import dead_letters_of
 from waypoint.contracts.model import RAW
 from waypoint.errors import Unavailable, UnusableInput
@@ -30,7 +31,7 @@ GROUP = "waypoint"
 
 #: The targets whose stream lands elsewhere than in the landing area, and what makes their sinks:
 #: a function that takes the project and the source's name.
-_SINKS = {"snowflake": "ingestion.stream.sinks.snowpipe:snowpipe_sink"}
+_SINKS = {"snowflake": "ingestion.stream.sinks.snowpipe_account:snowpipe_sink"}
 
 _SECONDS = 10.0
 

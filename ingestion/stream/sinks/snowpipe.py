@@ -19,10 +19,8 @@ from __future__ import annotations
 
 import os
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -33,29 +31,25 @@ import pyarrow.compute as pc
 
 from ingestion.bookkeeping import BATCH, LOADED_AT, QUARANTINE, SOURCE
 from ingestion.engine import quoted
-from ingestion.loading.snowflake import (
-    PIPE,
-    STREAMED,
-    SnowflakeWarehouse,
-    connected,
-    literal,
-    name,
-    relation,
-)
+from ingestion.loading.snowflake import PIPE, STREAMED, literal, name, relation
 from ingestion.messages import Topic
-from ingestion.snowflake_account import connection_arguments
 from ingestion.stream.sinks import Batch, Channel, Committed, Fenced, Span
+from ingestion.stream.sinks.held import Held
+from ingestion.stream.sinks.snowpipe_client import (
+    Full,
+    channel_name,
+    committed_offset,
+    end_quietly,
+    in_our_words,
+    refuse_invalid,
+    sdk,
+    shortened,
+)
 from waypoint.contracts.model import RAW
-from waypoint.errors import Unavailable, UnusableInput, WaypointError
-from waypoint.project import Project
+from waypoint.errors import Unavailable, WaypointError
 
 if TYPE_CHECKING:
-    from snowflake.ingest.streaming import (
-        ChannelStatus,
-        StreamingIngestChannel,
-        StreamingIngestClient,
-        StreamingIngestError,
-    )
+    from snowflake.ingest.streaming import StreamingIngestChannel, StreamingIngestClient
 
 #: Answers a query on the account, with rows.
 Query = Callable[[str], Sequence[tuple[Any, ...]]]
@@ -66,32 +60,8 @@ _ROWS, _BYTES = 5_000, 4 << 20
 #: For how long, in seconds, the service may refuse rows or leave them uncommitted.
 PATIENCE = 60.0
 _LONGEST_PAUSE = 5.0
-_LONGEST_MESSAGE = 300
 #: Seconds for the client to end; what it holds by then is not committed, and will be read again.
 _END = 5
-
-#: Errors by what is to be done: the channel is not ours any more; wait; somebody has to mend it.
-_FENCED = {
-    "INVALID_CHANNEL_ERROR",
-    "CLOSED_CHANNEL_ERROR",
-    "CHANNEL_CLOSED_BY_USER",
-    "CHANNEL_NOT_FOUND",
-    "INPUT_CHANNEL_CLOSED",
-    "OUTPUT_CHANNEL_CLOSED",
-}
-_FULL = {
-    "RECEIVER_SATURATED",
-    "MEMORY_THRESHOLD_EXCEEDED",
-    "MEMORY_THRESHOLD_EXCEEDED_IN_CONTAINER",
-}
-_MISTAKEN = {
-    "CONFIG_ERROR",
-    "INVALID_ARGUMENT",
-    "AUTH_TOKEN_ERROR",
-    "SF_API_AUTH_ERROR",
-    "SF_API_USER_ERROR",
-    "SF_API_NOT_FOUND_ERROR",
-}
 
 
 class RowsRefused(WaypointError):
@@ -137,7 +107,7 @@ class SnowpipeSink:
             query: for what duplicates are found with.
             patience: seconds for which the service may refuse rows.
         """
-        _sdk()
+        sdk()
         self._properties, self._database, self._source = properties, database, source
         self._query, self._patience = query, patience
         self._writer = f"waypoint-{os.getpid()}-{secrets.token_hex(4)}"
@@ -146,13 +116,13 @@ class SnowpipeSink:
         self._opened: dict[tuple[str, Channel], _Opened] = {}
         self._tables: dict[Channel, str] = {}
         self._before: dict[Channel, int] = {}  # rejects that others had committed
-        self._held: list[Batch] = []
+        self._held = Held()
 
     def open(self, topic: Topic, partitions: Iterable[int]) -> Mapping[int, int | None]:
         table = topic.contract.name
         committed: dict[int, int | None] = {}
         wanted = sorted(partitions)
-        self._drop(topic, wanted)
+        self._held.drop(topic, wanted)
         for partition in wanted:
             channel = Channel(topic.name, partition)
             self._forget([channel])
@@ -165,16 +135,12 @@ class SnowpipeSink:
         return committed
 
     def append(self, batch: Batch) -> None:
-        closed = [str(channel) for channel in batch.channels if channel not in self._tables]
-        if closed:
-            raise Fenced(f"{', '.join(closed)}: is not open")
-        self._held.append(batch)
+        self._held.add(batch, self._tables.keys())
 
     def commit(self) -> Committed:
-        held, self._held = self._held, []
         offsets: dict[Channel, int] = {}
         known: dict[str, int] = {}
-        for batch in held:
+        for batch in self._held.taken():
             try:
                 rejects, left_out = self._rejects(batch)
                 # rejects before the rows whose commit covers them
@@ -225,7 +191,7 @@ class SnowpipeSink:
 
     def close(self, topic: Topic, partitions: Iterable[int]) -> None:
         given_up = list(partitions)
-        self._drop(topic, given_up)
+        self._held.drop(topic, given_up)
         self._forget([Channel(topic.name, partition) for partition in given_up])
         if not self._opened:
             for table in list(self._clients):
@@ -266,10 +232,10 @@ class SnowpipeSink:
     # the service
 
     def _open(self, table: str, channel: Channel) -> _Opened:
-        with _told(f"{RAW}.{table}"):
-            opened, status = self._client(table).open_channel(_channel_name(channel))
-        _refuse_invalid(channel, status)
-        found = _Opened(opened, _offset(channel, status), status.rows_error_count)
+        with in_our_words(f"{RAW}.{table}"):
+            opened, status = self._client(table).open_channel(channel_name(channel))
+        refuse_invalid(channel, status)
+        found = _Opened(opened, committed_offset(channel, status), status.rows_error_count)
         self._opened[table, channel] = found
         return found
 
@@ -289,15 +255,15 @@ class SnowpipeSink:
         deadline = time.monotonic() + self._patience
         for attempt in range(1_000_000):
             try:
-                with _told(str(channel)):
+                with in_our_words(str(channel)):
                     service.append_rows(listed, str(span.first), str(span.last))
                 break
-            except _Full as full:
+            except Full as full:
                 if time.monotonic() > deadline:
                     raise Unavailable(f"Snowflake takes no more rows: {full}") from None
                 time.sleep(min(0.1 * 2 ** min(attempt, 10), _LONGEST_PAUSE))
         try:
-            with _told(str(channel)):
+            with in_our_words(str(channel)):
                 service.wait_for_flush(int(self._patience))
         except TimeoutError:
             raise Unavailable(
@@ -310,22 +276,22 @@ class SnowpipeSink:
         deadline = time.monotonic() + self._patience
         pause = 0.02
         while waiting:
-            names = {_channel_name(channel): channel for channel in waiting}
-            with _told(f"{RAW}.{table}"):
+            names = {channel_name(channel): channel for channel in waiting}
+            with in_our_words(f"{RAW}.{table}"):
                 statuses = self._client(table).get_channel_statuses(list(names))
             for told, channel in names.items():
                 status = statuses.get(told)
                 if status is None:
                     raise Fenced(f"{channel}: Snowflake knows the channel no more")
                 opened = self._opened[table, channel]
-                _refuse_invalid(channel, status)
-                committed = _offset(channel, status)
+                refuse_invalid(channel, status)
+                committed = committed_offset(channel, status)
                 if status.rows_error_count > opened.refused:
                     raise RowsRefused(
                         f"{channel}: Snowflake refused"
                         f" {status.rows_error_count - opened.refused} rows up to offset"
                         f" {status.last_error_offset_token_upper_bound}:"
-                        f" {_shortened(status.last_error_message or '')}",
+                        f" {shortened(status.last_error_message or '')}",
                         hint=f"make {RAW}.{table} fit its contract, then read these offsets again"
                         " with waypoint stream replay",
                     )
@@ -344,7 +310,7 @@ class SnowpipeSink:
     def _client(self, table: str) -> StreamingIngestClient:
         if table not in self._clients:
             self._number += 1
-            self._clients[table] = _sdk().StreamingIngestClient(
+            self._clients[table] = sdk().StreamingIngestClient(
                 f"{self._writer}-{self._number}",
                 self._database.upper(),
                 RAW.upper(),
@@ -355,10 +321,6 @@ class SnowpipeSink:
 
     # giving up
 
-    def _drop(self, topic: Topic, partitions: Iterable[int]) -> None:
-        dropped = {Channel(topic.name, partition) for partition in partitions}
-        self._held = [b for b in self._held if dropped.isdisjoint(b.channels)]
-
     def _forget(self, channels: Iterable[Channel], whole: bool = False) -> None:
         """Give channels up, and what the client holds of them; `whole`: with their clients."""
         tables = set()
@@ -368,7 +330,7 @@ class SnowpipeSink:
                 opened = self._opened.pop((place or "", channel), None)
                 if opened is not None:
                     tables.add(place or "")
-                    _end_quietly(opened.channel.close, False, False, 0)
+                    end_quietly(opened.channel.close, False, False, 0)
         if whole:
             for table in tables:
                 for other in [c for t, c in self._opened if t == table]:
@@ -379,97 +341,7 @@ class SnowpipeSink:
     def _end(self, table: str) -> None:
         client = self._clients.pop(table, None)
         if client is not None:
-            _end_quietly(client.close, False, _END)
-
-
-def _sdk() -> Any:
-    # its own words go to stdout, unless it is told otherwise
-    os.environ.setdefault("SS_LOG_LEVEL", "error")
-    try:
-        import snowflake.ingest.streaming as sdk
-    except ImportError:
-        raise UnusableInput(
-            "the package snowpipe-streaming is not installed", hint="run make setup"
-        ) from None
-    return sdk
-
-
-def snowpipe_sink(project: Project, source: str) -> SnowpipeSink:
-    """The sink of the account that the environment names, as for loading.
-
-    Raises:
-        UnusableInput: a variable is missing, or the key cannot be read.
-    """
-    arguments = connection_arguments(os.environ)
-    return SnowpipeSink(
-        client_properties(arguments), arguments["database"], source, _Account(project)
-    )
-
-
-def client_properties(arguments: Mapping[str, str]) -> dict[str, str]:
-    """The streaming client's properties, of the connector's arguments.
-
-    Raises:
-        UnusableInput: there is no private key, or it cannot be read.
-    """
-    from cryptography.hazmat.primitives import serialization
-
-    file = arguments.get("private_key_file")
-    if not file:
-        raise UnusableInput(
-            "Snowpipe Streaming needs a key pair; a password is not enough",
-            hint="set SNOWFLAKE_PRIVATE_KEY_PATH, and SNOWFLAKE_PRIVATE_KEY_PASSPHRASE if the key"
-            " has one",
-        )
-    passphrase = arguments.get("private_key_file_pwd")
-    try:
-        with open(file, "rb") as opened:
-            key = serialization.load_pem_private_key(
-                opened.read(), passphrase.encode() if passphrase else None
-            )
-    except OSError as error:
-        raise UnusableInput(f"SNOWFLAKE_PRIVATE_KEY_PATH: {file}: {error.strerror}") from None
-    except (TypeError, ValueError):
-        raise UnusableInput(
-            f"SNOWFLAKE_PRIVATE_KEY_PATH: {file} is no private key that can be read",
-            hint="a PEM file; SNOWFLAKE_PRIVATE_KEY_PASSPHRASE opens it if it is encrypted",
-        ) from None
-    account = arguments["account"]
-    host = arguments.get("host") or (f"{account.lower().replace('_', '-')}.snowflakecomputing.com")
-    return {
-        "account": account,
-        "user": arguments["user"],
-        "role": arguments["role"],
-        "url": f"https://{host}",
-        "private_key": key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ).decode(),
-    }
-
-
-class _Account:
-    """Answers queries on the account that the environment names, over one connection."""
-
-    def __init__(self, project: Project) -> None:
-        self._project = project
-        self._lock = threading.Lock()  # the loader's threads ask
-        self._connection = ExitStack()
-        self._warehouse: SnowflakeWarehouse | None = None
-
-    def __call__(self, statement: str) -> Sequence[tuple[Any, ...]]:
-        with self._lock:
-            try:
-                if self._warehouse is None:
-                    self._warehouse = self._connection.enter_context(connected(self._project))
-                return self._warehouse.query(statement)
-            except Unavailable:
-                # its session may have ended; who asks again gets a new one
-                self._warehouse = None
-                with suppress(Exception):
-                    self._connection.close()
-                raise
+            end_quietly(client.close, False, _END)
 
 
 def _chunks(part: _Part) -> Iterator[tuple[pa.Table, Span]]:
@@ -485,76 +357,9 @@ def _chunks(part: _Part) -> Iterator[tuple[pa.Table, Span]]:
         yield part.rows.slice(start, step), Span(first, last)
 
 
-class _Full(Unavailable):
-    """The service takes no more rows for now."""
-
-
-@contextmanager
-def _told(what: str) -> Iterator[None]:
-    """What the service refuses in Waypoint's own errors; `what` it is about."""
-    from snowflake.ingest.streaming import StreamingIngestError
-
-    try:
-        yield
-    except StreamingIngestError as error:
-        raise _meant(what, error) from None
-
-
-def _meant(what: str, error: StreamingIngestError) -> Exception:
-    words = f"{error.error_code.value}: {_shortened(error.message)}"
-    code = error.error_code.name
-    if code in _FENCED:
-        return Fenced(
-            f"{what}: another loader has taken over, or Snowflake gave the channel up: {words}"
-        )
-    if code in _FULL:
-        return _Full(f"{what}: {words}")
-    if code in _MISTAKEN:
-        return UnusableInput(
-            f"{what}: Snowflake refuses: {words}",
-            hint="check the SNOWFLAKE_* variables; waypoint snowflake setup --apply makes the"
-            " pipes",
-        )
-    return Unavailable(f"{what}: Snowflake: {words}")
-
-
-def _refuse_invalid(channel: Channel, status: ChannelStatus) -> None:
-    if status.status_code != "SUCCESS":
-        raise Fenced(f"{channel}: the channel is not valid any more: {status.status_code}")
-
-
-def _offset(channel: Channel, status: ChannelStatus) -> int:
-    token = status.latest_committed_offset_token
-    if token is None:
-        return -1
-    try:
-        return int(token)
-    except ValueError:
-        raise UnusableInput(
-            f"{channel}: the channel's offset token {token[:40]!r} is no offset",
-            hint="somebody else writes to this channel; use another database",
-        ) from None
-
-
-def _channel_name(channel: Channel) -> str:
-    return f"{channel.topic}-{channel.partition}"
-
-
-def _shortened(message: str) -> str:
-    words = " ".join(message.split())
-    return words if len(words) <= _LONGEST_MESSAGE else f"{words[:_LONGEST_MESSAGE]}…"
-
-
 def _count(mask: pa.ChunkedArray) -> int:
     return int(pc.sum(mask).as_py() or 0)
 
 
 def _moment(time_: datetime) -> str:
     return f"cast({literal(time_.isoformat(sep=' '))} as timestamp)"
-
-
-def _end_quietly(end: Callable[..., object], *arguments: object) -> None:
-    """End what is given up; what fails by that was lost already."""
-    # nothing leans on it: the next opening fences what is left
-    with suppress(Exception):
-        end(*arguments)

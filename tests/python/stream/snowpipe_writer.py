@@ -20,7 +20,8 @@ from ingestion.messages import topic_of
 from ingestion.snowflake_account import connection_arguments
 from ingestion.stream.checking import MESSAGES, Checker
 from ingestion.stream.sinks import Batch, Span
-from ingestion.stream.sinks.snowpipe import SnowpipeSink, client_properties
+from ingestion.stream.sinks.snowpipe import SnowpipeSink
+from ingestion.stream.sinks.snowpipe_account import client_properties
 from waypoint.project import Project
 
 TINY = Path(__file__).parents[1] / "tiny_project"

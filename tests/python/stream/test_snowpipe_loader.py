@@ -10,7 +10,7 @@ from stream.desk import Desk, slip
 from stream.snowpipe_service import COMMITTED_AND_DENIED, NOT_COMMITTED
 
 from ingestion.loading import raw_tables
-from ingestion.stream.sinks import snowpipe
+from ingestion.stream.sinks import snowpipe_account
 from ingestion.stream.starting import chosen_topics, loader
 
 
@@ -27,7 +27,7 @@ def service(desk, tmp_path, monkeypatch):
         for name, value in service.environment.items():
             monkeypatch.setenv(name, value)
         # queries need an account's other half, which the stand-in answers without its protocol
-        monkeypatch.setattr(snowpipe, "_Account", lambda _project: service.query)
+        monkeypatch.setattr(snowpipe_account, "_Account", lambda _project: service.query)
         yield service
 
 

@@ -31,7 +31,8 @@ from ingestion.landing import LandingArea
 from ingestion.loading import raw_tables
 from ingestion.snowflake_account import connection_arguments
 from ingestion.stream.sinks import Batch, Channel, Fenced, Span, snowpipe
-from ingestion.stream.sinks.snowpipe import SnowpipeSink, client_properties
+from ingestion.stream.sinks.snowpipe import SnowpipeSink
+from ingestion.stream.sinks.snowpipe_account import client_properties
 from waypoint.errors import Unavailable, UnusableInput
 from waypoint.project import Project
 from waypoint.services.java import killed_with_parent
