@@ -50,7 +50,7 @@ def run(
     ] = None,
     linger: Annotated[
         float | None,
-        typer.Option(help="Milliseconds for which messages are gathered for a file.", min=1.0),
+        typer.Option(help="Milliseconds that lie between two batches at least.", min=1.0),
     ] = None,
     group: Annotated[str | None, typer.Option(help="The consumer group.")] = None,
     metrics_port: Annotated[
@@ -61,10 +61,13 @@ def run(
 ) -> None:
     """Consume topics, check each message against its contract, drop duplicates, land the rest.
 
-    What breaks its contract goes to <topic>.dlq and to raw.quarantine with the reason. It runs
-    until it is told to stop (Ctrl-C, SIGTERM) and then lands what it has read. Where it was, the
-    landing area tells: killed at any point, it goes on there, and nothing is lost or twice.
-    Several loaders share the partitions. `waypoint load` and `build` run beside it.
+    It lands as files that `waypoint load` takes into the warehouse, or with the target snowflake
+    straight in the raw tables, through Snowpipe Streaming. What breaks its contract goes to
+    <topic>.dlq and to raw.quarantine with the reason. It runs until it is told to stop (Ctrl-C,
+    SIGTERM) and then lands what it has read. Where it was, the landed files or Snowflake tell:
+    killed at any point, it goes on there, and nothing is lost or twice. Several loaders share the
+    partitions. `waypoint load`, `build` and `maintain`, which puts small files together, run
+    beside it.
 
     \b
     Examples:
