@@ -39,8 +39,9 @@ from ingestion.comparison import (
 from ingestion.engine import quoted, text_literal
 from ingestion.footers import Landed
 from ingestion.landing import LandingArea
-from ingestion.messages import TOPIC, take_apart, topic_of
+from ingestion.messages import TOPIC, topic_of
 from ingestion.quarantine import OPEN, REPLAYED, Wanted, open_rows, ranges_of, read_times
+from ingestion.taking_apart import take_apart
 from ingestion.validation import document_type, validation
 from waypoint.contracts.model import RAW, Contract, Contracts
 from waypoint.errors import UnusableInput

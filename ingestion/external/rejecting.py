@@ -19,7 +19,8 @@ from ingestion.engine import open_engine
 from ingestion.external.publishing import Publisher, keyed
 from ingestion.external.transforming import Rejected
 from ingestion.landing import LandingArea
-from ingestion.messages import MESSAGE_COLUMNS, Topic, land_messages
+from ingestion.messages import Topic, land_messages
+from ingestion.taking_apart import MESSAGE_COLUMNS
 from ingestion.validation import PROBLEM, PROBLEM_FIELDS
 from waypoint.contracts.model import Contract
 

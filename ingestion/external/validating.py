@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from ingestion.engine import open_engine
 from ingestion.external.transforming import Rejected
-from ingestion.messages import MESSAGE_COLUMNS, Topic, take_apart
+from ingestion.messages import Topic
+from ingestion.taking_apart import MESSAGE_COLUMNS, take_apart
 from ingestion.validation import validation
 
 _DOCUMENT = "_payload"

@@ -35,7 +35,8 @@ from ingestion.inbox import (
     settled,
 )
 from ingestion.lines import CUT_SHORT, PART, read_lines
-from ingestion.messages import Topic, land_messages, starts_an_object, topic_of
+from ingestion.messages import Topic, land_messages, topic_of
+from ingestion.taking_apart import starts_an_object
 from waypoint.errors import UnusableInput
 
 PATTERNS = ("*.ndjson", "*.jsonl", "*.ndjson.gz", "*.jsonl.gz", "*.parquet")

@@ -20,8 +20,9 @@ from ingestion.batches import rejected_rows
 from ingestion.bookkeeping import BATCH, LOADED_AT, QUARANTINE, SOURCE, TABLES
 from ingestion.engine import quoted
 from ingestion.landing import LandingArea
-from ingestion.messages import Topic, consumed, starts_an_object, unknown_fields_query
+from ingestion.messages import Topic, unknown_fields_query
 from ingestion.stream.statements import Fed, Statement
+from ingestion.taking_apart import consumed, starts_an_object
 from ingestion.validation import validation
 
 #: Messages as they come from the consumer; `mark` says why a value could not be read as text.

@@ -19,7 +19,8 @@ from jsonschema import Draft202012Validator
 
 from ingestion.engine import open_engine
 from ingestion.landing import LandingArea
-from ingestion.messages import MESSAGE_COLUMNS, land_messages, topic_of
+from ingestion.messages import land_messages, topic_of
+from ingestion.taking_apart import MESSAGE_COLUMNS
 from waypoint.contracts.derived import json_schema
 from waypoint.contracts.model import Column, Contract
 from waypoint.contracts.reading import read_contracts
