@@ -65,21 +65,23 @@ class FirstRunsOperator(WaypointOperator, BaseSensorOperator):
         return PokeReturnValue(not awaited)
 
     def _awaited(self, ti: Any, waited: timedelta) -> dict[str, list[str]]:
-        """The DAGs to wait for, each with those of its tables that hold nothing."""
+        """The DAGs to wait for; of one that has not begun, the tables that hold nothing."""
         new = [
             dag
             for dag in self.brought_by
             if not ti.get_dr_count(dag_id=dag, states=["success", "failed"])
             and _may_run(ti, dag, waited)
         ]
-        if not new:
-            return {}
-        empty = self._empty({table for dag in new for table in self.brought_by[dag]})
-        awaited = {}
-        for dag in new:
-            missing = [table for table in self.brought_by[dag] if table in empty]
-            if missing or ti.get_dr_count(dag_id=dag, states=["queued", "running"]):
-                awaited[dag] = missing
+        awaited: dict[str, list[str]] = {
+            dag: [] for dag in new if ti.get_dr_count(dag_id=dag, states=["queued", "running"])
+        }
+        unseen = [dag for dag in new if dag not in awaited]
+        if unseen:  # only then the warehouse is looked into, for which others have to wait
+            empty = self._empty({table for dag in unseen for table in self.brought_by[dag]})
+            for dag in unseen:
+                missing = [table for table in self.brought_by[dag] if table in empty]
+                if missing:
+                    awaited[dag] = missing
         return awaited
 
     def _empty(self, tables: Collection[str]) -> set[str]:
