@@ -315,8 +315,9 @@ def report(result: dict[str, Any], as_json: bool) -> None:
         print(json.dumps(result | {"goals": goals}, indent=2))
         return
     for name, value in result.items():
-        told = f"   (goal {goals[name]['goal']}: {'met' if goals[name]['met'] else 'missed'})"
-        print(f"{name:32} {value}{told if name in goals else ''}")
+        told = goals.get(name)
+        words = f"   (goal {told['goal']}: {'met' if told['met'] else 'missed'})" if told else ""
+        print(f"{name:32} {value}{words}")
 
 
 def _met(value: float, sign: str, goal: float) -> bool:
