@@ -225,6 +225,13 @@ def test_the_daily_build_waits_for_the_first_hourly_one(rendered):
     assert "build" in task.get_flat_relative_ids(upstream=False)
 
 
+def test_the_hourly_checks_look_at_nothing_that_is_built_daily(rendered):
+    checked = rendered.hourly.get_task("quality").arguments
+
+    assert "marts.revenue_by_day" in checked
+    assert not set(checked) & built_by(rendered.daily)
+
+
 def test_failures_are_tried_again_and_told(rendered):
     build = rendered.hourly.get_task("build")
 
