@@ -188,9 +188,12 @@ def test_a_warehouse_that_is_held_open_keeps_all_waiting_and_one_clear_builds_it
         *("freshness", "build", "finished"),
     }
     assert states["first_runs"] == DONE
-    assert {s for t, s in states.items() if t.startswith(("raw.", "staging.", "marts."))} == {
-        WAITED
-    }
+    # what promises nothing has no gate that could close
+    promising = {c.full_name for c in airflow.project.contracts.tables if c.freshness}
+    for task, state in states.items():
+        if task.startswith(("raw.", "staging.", "marts.")):
+            open_gate = task.startswith("raw.") and task not in promising
+            assert state == (DONE if open_gate else WAITED), task
     told = airflow.told_of(run)
     assert set(told) == {"freshness", "build", "finished"}
     assert "is held open by process" in told["freshness"]["rules"][0]
