@@ -70,6 +70,17 @@ class Ended:
         return json.loads(self.out)
 
 
+def said_url(process: subprocess.Popen[str]) -> str:
+    """The URL in the JSON that a server of the command line prints once it answers."""
+    assert process.stdout is not None
+    lines = ""
+    while "}" not in lines:
+        line = process.stdout.readline()
+        assert line, process.communicate()[1]
+        lines += line
+    return str(json.loads(lines)["url"])
+
+
 @dataclass(frozen=True)
 class CommandLine:
     """`waypoint` in a process of its own, in the folder `root`, with a state of its own."""

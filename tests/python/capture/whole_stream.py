@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import random
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from typing import Any
 import duckdb
 import httpx
 from confluent_kafka import Producer
-from conftest import CommandLine
+from conftest import CommandLine, said_url
 from gateway.served import JSON, event, text
 from models.dbt_warehouse import ROOT
 
@@ -80,15 +79,8 @@ class Parts:
 
     def start_gateway(self) -> None:
         """Start the gateway, on any port; where it is not running."""
-        process = self._started("gateway", "--port", "0", "--json")
-        self.gateway = process
-        assert process.stdout is not None
-        lines = ""
-        while "}" not in lines:
-            line = process.stdout.readline()
-            assert line, process.communicate()[1]
-            lines += line
-        self.url = str(json.loads(lines)["url"])
+        self.gateway = self._started("gateway", "--port", "0", "--json")
+        self.url = said_url(self.gateway)
 
     def start_loader(self) -> None:
         """Start one more loader of both topics."""

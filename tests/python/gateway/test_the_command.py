@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
-from conftest import CommandLine
+from conftest import CommandLine, said_url
 from gateway.served import JSON, Brokers, Senders, event, messages, own_project, text, wait_until
 
 from waypoint.project import Project
@@ -31,13 +31,7 @@ def started(
         "gateway", "--port", "0", "--json", *arguments, **environment
     )
     try:
-        assert process.stdout is not None
-        lines = ""
-        while "}" not in lines:
-            line = process.stdout.readline()
-            assert line, process.communicate()[1]
-            lines += line
-        yield json.loads(lines)["url"], process
+        yield said_url(process), process
     finally:
         process.kill()
         process.communicate()
