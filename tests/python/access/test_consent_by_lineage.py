@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lineage.shop import node
 
 from waypoint.access.consent import without_consent
 from waypoint.contracts.reading import read_contracts
@@ -118,43 +119,23 @@ def _manifest(mart: str) -> dict[str, Any]:
     seen = "select member_id, shelf from raw.sightings"
     people = "select member_id, agreed from raw.members"
     nodes = [
-        _node("model", "staging.seen", "member_id shelf", ["source.library.sightings"], seen),
-        _node("model", "staging.people", "member_id agreed", ["source.library.members"], people),
-        _node(
+        node("model", "staging.seen", "member_id shelf", "source.shop.sightings", seen),
+        node("model", "staging.people", "member_id agreed", "source.shop.members", people),
+        node(
             "model",
             "marts.walks",
             "member_id shelf",
-            ["model.library.seen", "model.library.people"],
+            "model.shop.seen model.shop.people",
             mart,
         ),
     ]
     sources = [
-        _node("source", "raw.sightings", "member_id shelf"),
-        _node("source", "raw.members", "member_id agreed"),
+        node("source", "raw.sightings", "member_id shelf"),
+        node("source", "raw.members", "member_id agreed"),
     ]
     return {
-        "metadata": {"adapter_type": "duckdb", "project_name": "library"},
-        "nodes": {node["unique_id"]: node for node in nodes},
-        "sources": {node["unique_id"]: node for node in sources},
+        "metadata": {"adapter_type": "duckdb", "project_name": "shop"},
+        "nodes": {n["unique_id"]: n for n in nodes},
+        "sources": {n["unique_id"]: n for n in sources},
         "exposures": {},
-    }
-
-
-def _node(
-    kind: str, name: str, columns: str, parents: list[str] | None = None, sql: str = ""
-) -> dict[str, Any]:
-    schema, _, table = name.partition(".")
-    return {
-        "resource_type": kind,
-        "unique_id": f"{kind}.library.{table}",
-        "package_name": "library",
-        "schema": schema,
-        "name": table,
-        "alias": table,
-        "identifier": table,
-        "original_file_path": f"models/{table}.sql",
-        "columns": {c: {"name": c, "data_type": "varchar"} for c in columns.split()},
-        "config": {"meta": {}},
-        "depends_on": {"nodes": parents or []},
-        "compiled_code": sql,
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lineage.shop import node
 
 from waypoint.access.leaks import leaks
 from waypoint.contracts.model import Contracts
@@ -93,31 +94,13 @@ def _contracts(folder: Path, more: dict[str, str]) -> Contracts:
 def _manifest(mart: str) -> dict[str, Any]:
     people = "select member_id, lower(email) as contact from raw.members"
     nodes = [
-        _node("model", "staging.people", "member_id contact", "source.library.members", people),
-        _node("model", "marts.readers", "member_id contact", "model.library.people", mart),
+        node("model", "staging.people", "member_id contact", "source.shop.members", people),
+        node("model", "marts.readers", "member_id contact", "model.shop.people", mart),
     ]
-    sources = [_node("source", "raw.members", "member_id email")]
+    sources = [node("source", "raw.members", "member_id email")]
     return {
-        "metadata": {"adapter_type": "duckdb", "project_name": "library"},
-        "nodes": {node["unique_id"]: node for node in nodes},
-        "sources": {node["unique_id"]: node for node in sources},
+        "metadata": {"adapter_type": "duckdb", "project_name": "shop"},
+        "nodes": {n["unique_id"]: n for n in nodes},
+        "sources": {n["unique_id"]: n for n in sources},
         "exposures": {},
-    }
-
-
-def _node(kind: str, name: str, columns: str, parent: str = "", sql: str = "") -> dict[str, Any]:
-    schema, _, table = name.partition(".")
-    return {
-        "resource_type": kind,
-        "unique_id": f"{kind}.library.{table}",
-        "package_name": "library",
-        "schema": schema,
-        "name": table,
-        "alias": table,
-        "identifier": table,
-        "original_file_path": f"models/{table}.sql",
-        "columns": {c: {"name": c, "data_type": "varchar"} for c in columns.split()},
-        "config": {"meta": {}},
-        "depends_on": {"nodes": [parent] if parent else []},
-        "compiled_code": sql,
     }
