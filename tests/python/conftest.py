@@ -46,6 +46,7 @@ class FilesAndFolders(LoadScopeScheduling):
         return str(folder) if folder.name in SHARED else file
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesAndFolders:
     """How xdist gives tests to its workers, where it runs."""
     return FilesAndFolders(config, log)

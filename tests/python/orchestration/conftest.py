@@ -24,6 +24,8 @@ os.environ.update(
         "AIRFLOW__CORE__DAGS_FOLDER": str(_HOME / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "waypoint/orchestration/plugins"),
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        # what a test before this wrote of a DAG of the same name is not what this one reads
+        "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
         "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
         "AIRFLOW__OPENLINEAGE__DISABLED": "True",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
