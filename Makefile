@@ -19,6 +19,9 @@ BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 
+# One more than there are cores, as some tests wait for servers; four take memory enough.
+WORKERS = $(shell $(BIN)/python -c 'import os; print(min(len(os.sched_getaffinity(0)) + 1, 4))')
+
 # A set of packages is installed when the stamp with its lock's checksum is there.
 fingerprint = $(shell cat locks/$(1).txt pyproject.toml 2>/dev/null | cksum | tr ' ' -)
 RUN := .venv/.installed-run-$(call fingerprint,run)
@@ -53,8 +56,8 @@ test-long: $(TEST) ## Run the tests that take minutes: real data, kills, large v
 	$(BIN)/python -m pytest -m long $(ARGS)
 
 .PHONY: pytest
-pytest: $(TEST) ## Run the Python tests that are not marked long, on each core
-	$(BIN)/python -m pytest -m "not long" --numprocesses auto --maxprocesses 4 --dist loadfile \
+pytest: $(TEST) ## Run the Python tests that are not marked long, on all cores
+	$(BIN)/python -m pytest -m "not long" --numprocesses $(WORKERS) --dist loadfile \
 		--no-loadscope-reorder --durations 20 $(ARGS)
 
 .PHONY: unit-tests

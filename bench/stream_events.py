@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
-from uuid import UUID
 
 TOPIC, PARTITIONS = "topic_app_events", 6
 SIZE = 405
+_APPS = ("mobile", "web", "booking", "api")
 
 
 def event(number: int, moment: float) -> bytes:
-    """An event of 405 bytes."""
+    """An event of 405 bytes, put together by hand: who sends is to take little from who reads."""
     at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
-    document = {
-        "event_id": str(UUID(int=number + (4 << 76) + (8 << 60))),
-        "event_type": "page_view",
-        "user_id": number % 100_000,
-        "session_id": str(time.time_ns()),
-        "app_type": ("mobile", "web", "booking", "api")[number % 4],
-        "timestamp": f"{at}.{int(moment * 1000) % 1000:03d}Z",
-        "properties": {
-            "page": "/hotels/lisbon", "destination": "Lisbon", "price": number % 1000 + 0.5,
-            "processing_ms": number % 250, "country": "PT", "note": "",
-        },
-    }  # fmt: skip
-    short = SIZE - len(json.dumps(document))
-    document["properties"]["note"] = "x" * short
-    return json.dumps(document).encode()
+    code = f"{number + (4 << 76) + (8 << 60):032x}"
+    head = (
+        f'{{"event_id": "{code[:8]}-{code[8:12]}-{code[12:16]}-{code[16:20]}-{code[20:]}"'
+        f', "event_type": "page_view", "user_id": {number % 100_000}'
+        f', "session_id": "{time.time_ns()}", "app_type": "{_APPS[number % 4]}"'
+        f', "timestamp": "{at}.{int(moment * 1000) % 1000:03d}Z"'
+        ', "properties": {"page": "/hotels/lisbon", "destination": "Lisbon"'
+        f', "price": {number % 1000}.5, "processing_ms": {number % 250}, "country": "PT"'
+        ', "note": "'
+    )
+    return f'{head:x<{SIZE - 3}}"}}}}'.encode()
 
 
 def produce(bootstrap: str, events: int) -> int:

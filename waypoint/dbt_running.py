@@ -103,15 +103,8 @@ def run_dbt(project: Project, command: Sequence[str], watch: Callable[[Progress]
     (target / "run_results.json").unlink(missing_ok=True)
     log = project.state / "logs"
     options = ["--target-path", str(target), *_target_option(project)]
-    process = subprocess.Popen(
-        [*_DBT, str(os.getpid()), *_LOGS, "--log-path", str(log), *command, *options],
-        cwd=project.root,
-        env=_environment(project),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    arguments = [*_LOGS, "--log-path", str(log), *command, *options]
+    process = begin_dbt(arguments, project.root, _environment(project))
     assert process.stdout is not None
     try:
         said = _follow(process.stdout, watch)
@@ -122,6 +115,21 @@ def run_dbt(project: Project, command: Sequence[str], watch: Callable[[Progress]
     if (target / "run_results.json").exists():
         return
     raise _reason(project, said, code, log / "dbt.log")
+
+
+def begin_dbt(
+    arguments: Sequence[str], folder: Path, environment: dict[str, str]
+) -> subprocess.Popen[str]:
+    """Start `dbt` in `folder`; what it says on stdout and stderr comes as one text."""
+    return subprocess.Popen(
+        [*_DBT, str(os.getpid()), *arguments],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def _environment(project: Project) -> dict[str, str]:

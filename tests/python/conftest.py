@@ -17,18 +17,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forking import Ended, ForkedDbt, run_dbt, run_waypoint
 from xdist.scheduler import LoadScopeScheduling
 
+from waypoint import dbt_running
 from waypoint.errors import Unavailable
 from waypoint.services import jars
 from waypoint.services.kafka import JARS, Kafka, running_kafka
+
+# commands that run in this process start dbt, too
+dbt_running.begin_dbt = ForkedDbt
 
 TINY_PROJECT = Path(__file__).parent / "tiny_project"
 AS_OF = "2026-03-02T12:00:00"
 
 #: Folders whose files build whole worlds. They are begun first, so that no worker is left alone
 #: with one of them at the end.
-SLOW = ("real_input", "second_project", "cli", "models", "mutation", "importing", "simulator")
+SLOW = (
+    *("real_input", "models", "second_project", "stream", "cli", "orchestration", "mutation"),
+    *("importing", "privacy", "realtime", "maintenance", "capture", "external", "simulator"),
+)
 
 #: Folders whose files read one world that takes minutes to make: one worker takes all of them.
 SHARED = ("real_input",)
@@ -58,19 +66,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: rank.get(item.path.parent.name, len(SLOW)))
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended and what it said."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
 def said_url(process: subprocess.Popen[str]) -> str:
     """The URL in the JSON that a server of the command line prints once it answers."""
     assert process.stdout is not None
@@ -94,15 +89,9 @@ class CommandLine:
         return self.root / "var"
 
     def waypoint(self, *arguments: str | Path, **environment: str) -> Ended:
-        ended = subprocess.run(
-            [sys.executable, "-m", "waypoint.cli.app", *map(str, arguments)],
-            cwd=self.root,
-            env=self._environment(environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
-        return Ended(ended.returncode, ended.stdout, ended.stderr)
+        """Run it to its end."""
+        words = [str(argument) for argument in arguments]
+        return run_waypoint(words, self.root, self._environment(environment))
 
     def started(self, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
         """The command, running; the caller sees to its end."""
@@ -214,12 +203,9 @@ def _derived_and_parsed() -> Path:
     ended = CommandLine(root).waypoint("contracts", "render")
     assert ended.code == 0, ended.err
     (root / "var/warehouse").mkdir(parents=True)
-    subprocess.run(
-        [sys.executable, "-m", "dbt.cli.main", "parse", "--quiet", "--profiles-dir", "."],
-        cwd=root,
-        env=CommandLine(root)._environment({"DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}),
-        check=True,
-    )
+    parse = ["parse", "--quiet", "--profiles-dir", "."]
+    parsed = run_dbt(parse, root, CommandLine(root)._environment({}))
+    assert parsed.code == 0, parsed.out
     memory = (root / "target/partial_parse.msgpack").read_bytes()
     for made in ("var", "target", "logs"):
         shutil.rmtree(root / made)

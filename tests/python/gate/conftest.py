@@ -7,7 +7,6 @@ import io
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -17,6 +16,7 @@ from unittest import mock
 
 import pytest
 import yaml
+from forking import run_dbt
 
 from waypoint.cli.app import run_command
 from waypoint.contracts.changes.checking import Finding, Report, check
@@ -140,12 +140,8 @@ def compiled_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("compiled") / "library"
     shutil.copytree(LIBRARY, root)  # the macros, a link to the repository's, are copied too
     render(Project.find(root))
-    subprocess.run(
-        [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "compile", "--quiet"],
-        cwd=root,
-        env=os.environ | {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "WAYPOINT_STATE": "var"},
-        check=True,
-    )
+    ended = run_dbt(["compile", "--quiet"], root, os.environ | {"WAYPOINT_STATE": "var"})
+    assert ended.code == 0, ended.out
     for left in ("logs", "target/compiled", "target/partial_parse.msgpack"):
         path = root / left
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

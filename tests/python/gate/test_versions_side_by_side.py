@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 import yaml
+from forking import run_dbt
 from gate.change_table import column, level
 from gate.conftest import Repository
 
@@ -106,14 +105,8 @@ def test_a_table_that_ends_without_successor_says_so_to_dbt(repository: Reposito
 
 
 def build(repository: Repository) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "build", "--quiet"],
-        cwd=repository.home,
-        env=os.environ | {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "WAYPOINT_STATE": "var"},
-        capture_output=True,
-        text=True,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    ended = run_dbt(["build", "--quiet"], repository.home, os.environ | {"WAYPOINT_STATE": "var"})
+    assert ended.code == 0, ended.out + ended.err
 
 
 def columns(repository: Repository, table: str) -> list[str]:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import json
 import os
 import random
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from forking import Ended, run_waypoint
 from linting.linted_project import HERE, LOANS, MEMBERS, SLIPS, Contracts
 
 from waypoint.contracts.documents import read_document
@@ -369,25 +367,24 @@ def test_a_path_that_is_not_there(contracts: Contracts, tmp_path: Path) -> None:
 
 
 def test_the_command_ends_as_promised(contracts: Contracts) -> None:
-    def ended(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "waypoint.cli.app", "contracts", "lint", *arguments]
-        return subprocess.run(command, cwd=contracts.root, capture_output=True, text=True)
+    def ended(*arguments: str) -> Ended:
+        return run_waypoint(["contracts", "lint", *arguments], contracts.root, dict(os.environ))
 
-    assert ended().returncode == 0
+    assert ended().code == 0
     contracts.write("contracts/marts/loans.yaml", LOANS.replace("domain: ", "domian: "))
     found = ended("--json")
-    assert found.returncode == 1
-    report = json.loads(found.stdout)
+    assert found.code == 1
+    report = found.json
     assert report["contracts"] == 3
     first = report["findings"][0]
     assert first.keys() == {"file", "line", "rule", "problem", "mend"}
     assert first["file"] == "contracts/marts/loans.yaml"
     contracts.write("contracts/marts/loans.yaml", "- a list\n")
     broken = ended()
-    assert broken.returncode == 2
-    assert "contracts/marts/loans.yaml, line 1" in broken.stdout
-    assert "Traceback" not in broken.stdout + broken.stderr
-    assert ended("nowhere.yaml").returncode == 2
+    assert broken.code == 2
+    assert "contracts/marts/loans.yaml, line 1" in broken.out
+    assert "Traceback" not in broken.out + broken.err
+    assert ended("nowhere.yaml").code == 2
 
 
 def test_lines_are_found_through_lists_and_mappings(tmp_path: Path) -> None:

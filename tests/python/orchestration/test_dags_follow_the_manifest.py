@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from forking import run_dbt
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 BUILT = ("model", "seed", "snapshot")
@@ -23,14 +22,12 @@ def rendered(tmp_path_factory):
     remembered = REPOSITORY / "target" / "partial_parse.msgpack"
     if remembered.exists():  # of files that have not changed since, dbt need not read
         shutil.copy(remembered, target)
-    ended = subprocess.run(
-        [sys.executable, "-m", "dbt.cli.main", "parse", "--target-path", str(target), "--quiet"],
-        cwd=REPOSITORY,
-        env={n: v for n, v in os.environ.items() if not n.startswith(("WAYPOINT_", "DBT_"))},
-        capture_output=True,
-        text=True,
+    ended = run_dbt(
+        ["parse", "--target-path", str(target), "--quiet"],
+        REPOSITORY,
+        {n: v for n, v in os.environ.items() if not n.startswith(("WAYPOINT_", "DBT_"))},
     )
-    assert ended.returncode == 0, ended.stdout
+    assert ended.code == 0, ended.out
     from waypoint.orchestration import dags
 
     patch = pytest.MonkeyPatch()

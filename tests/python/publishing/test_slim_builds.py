@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
 import pytest
+from forking import run_dbt
 
 SLIM_BUILD = [
     *("build", "--target", "slim"),
@@ -28,14 +27,12 @@ def built_after_a_change(published_tiny_project, tmp_path):
     assert changed != mart.read_text()
     mart.write_text(changed)
     (root / "var/slim").mkdir()
-    ended = subprocess.run(
-        [Path(sys.executable).with_name("dbt"), *SLIM_BUILD],
-        cwd=root,
-        env={k: v for k, v in os.environ.items() if not k.startswith(("WAYPOINT_", "DBT_"))},
-        capture_output=True,
-        text=True,
+    ended = run_dbt(
+        SLIM_BUILD,
+        root,
+        {k: v for k, v in os.environ.items() if not k.startswith(("WAYPOINT_", "DBT_"))},
     )
-    assert ended.returncode == 0, ended.stdout
+    assert ended.code == 0, ended.out
     return root
 
 

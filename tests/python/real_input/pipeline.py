@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from forking import run_waypoint
 from real_input.datasets import ROOT
 
 AS_OF = "2024-03-04T00:00:00"  # the newest of the data sets is of 2 March 2024
@@ -31,16 +29,13 @@ class Sources:
             for name, value in os.environ.items()
             if not name.startswith(("WAYPOINT_", "STRIPE_", "DBT_"))
         }
-        ended = subprocess.run(
-            [sys.executable, "-m", "waypoint.cli.app", "run", "--as-of", AS_OF, "--json"],
-            cwd=ROOT,
-            env=inherited | self.variables | {"WAYPOINT_STATE": str(self.state)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
+        ended = run_waypoint(
+            ["run", "--as-of", AS_OF, "--json"],
+            ROOT,
+            inherited | self.variables | {"WAYPOINT_STATE": str(self.state)},
         )
-        assert ended.returncode == 0, f"{ended.stdout[-20_000:]}\n{ended.stderr[-20_000:]}"
-        summary: dict[str, Any] = json.loads(ended.stdout)
+        assert ended.code == 0, f"{ended.out[-20_000:]}\n{ended.err[-20_000:]}"
+        summary: dict[str, Any] = ended.json
         landing = self.state / "landing"
         landed = {str(path.relative_to(landing)) for path in landing.rglob("*") if path.is_file()}
         # whoever has the published file open in a process gets that one again, replaced or not
