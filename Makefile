@@ -20,7 +20,7 @@ export UV_PYTHON_DOWNLOADS := never
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 
 # One more than there are cores, as some tests wait for servers; four take memory enough.
-WORKERS = $(shell $(BIN)/python -c 'import os; print(min(len(os.sched_getaffinity(0)) + 1, 4))')
+WORKERS = $(shell $(BIN)/python -c 'import os; print(min((os.cpu_count() or 1) + 1, 4))')
 
 # A set of packages is installed when the stamp with its lock's checksum is there.
 fingerprint = $(shell cat locks/$(1).txt pyproject.toml 2>/dev/null | cksum | tr ' ' -)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import gc
 import json
 import os
 import shutil
@@ -75,6 +76,13 @@ def said_url(process: subprocess.Popen[str]) -> str:
         assert line, process.communicate()[1]
         lines += line
     return str(json.loads(lines)["url"])
+
+
+def pytest_collection_finish() -> None:
+    """Look for what is no longer needed less often: there is memory enough, and much that stays."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """Commands and dbt for the tests, in processes forked from one that has imported what they need.
 
 Half of what a short command costs is Python's imports, and the tests run hundreds of them. Here
-they are imported once for each worker of pytest, by the server that `multiprocessing` forks from:
-a process of its own with a single thread, in which no command has run. Each command still has a
-process, a working folder, an environment and files for what it says of its own.
+they are imported once for each worker of pytest, by the server that `multiprocessing` forks from
+(`forked_from`), in which no command has run. Each command still has a process, a working folder, an
+environment and files for what it says of its own. Commands that are interrupted or killed are
+started as a user's would be; see `CommandLine.started`.
 """
 
 from __future__ import annotations
@@ -22,17 +23,23 @@ from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
 
-from waypoint.cli.app import COMMANDS
-
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(
-    [
-        *sorted({place.partition(":")[0] for place in COMMANDS.values()}),
-        *("waypoint.building", "waypoint.publishing", "waypoint.pages", "waypoint.status"),
-        *("ingestion.loading", "ingestion.pull", "pandas", "pyarrow.parquet", "sqlglot.dialects"),
-        *("dbt.cli.main", "dbt.adapters.duckdb", "dbt.include.duckdb", "agate"),
-    ]
-)
+_SERVER.set_forkserver_preload(["forked_from"])
+
+
+def _server() -> Any:
+    return multiprocessing.forkserver._forkserver  # type: ignore[attr-defined]
+
+
+def _begin_server() -> None:
+    """Start the process that is forked, if need be; it imports from where the tests do."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(Path(__file__).parent), before)))
+    _server().ensure_running()
+    if before is None:
+        del os.environ["PYTHONPATH"]
+    else:
+        os.environ["PYTHONPATH"] = before
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,7 @@ def _begun(
     out: int,
     err: int,
 ) -> Any:
+    _begin_server()
     process = _SERVER.Process(
         target=_run,
         args=(program, list(arguments), folder, environment, _HandedOver(out), _HandedOver(err)),
@@ -151,5 +159,5 @@ def _run(
 
     dbt_running.begin_dbt = ForkedDbt
     # the server that forked this process forks dbt, too; by itself it would start one of its own
-    multiprocessing.forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined]
+    _server().ensure_running = lambda: None
     main()
