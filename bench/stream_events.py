@@ -63,7 +63,7 @@ def steady(bootstrap: str, rate: int, seconds: float) -> None:
     """Send `rate` events a second, each with the time at which it was handed over."""
     from confluent_kafka import Producer
 
-    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 1, "acks": "all"})
+    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all"})
     number = 10**9
     start = time.perf_counter()
     while (passed := time.perf_counter() - start) < seconds:

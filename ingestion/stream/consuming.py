@@ -41,6 +41,9 @@ SETTINGS = {
     # the default of a second empties the queue between two fetches
     "fetch.queue.backoff.ms": "2",
     "fetch.message.max.bytes": _AT_ONCE,
+    # a broker that answers each few messages at once is busier with answers than with messages
+    "fetch.min.bytes": "65536",
+    "fetch.wait.max.ms": "20",
     "client.id": "waypoint-loader",
 }
 #: What it is set to whatever they say: the sink tells the offsets, and what is gone is an error.
