@@ -16,15 +16,18 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["forked_from"])
+_STARTING = threading.Lock()  # tests run commands side by side, too
 
 
 def _server() -> Any:
@@ -32,14 +35,13 @@ def _server() -> Any:
 
 
 def _begin_server() -> None:
-    """Start the process that is forked, if need be; it imports from where the tests do."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(Path(__file__).parent), before)))
-    _server().ensure_running()
-    if before is None:
-        del os.environ["PYTHONPATH"]
-    else:
-        os.environ["PYTHONPATH"] = before
+    """Start the process that is forked, the first time; it imports from where the tests do."""
+    with _STARTING:
+        if _server()._forkserver_address is not None:
+            return
+        paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        with mock.patch.dict(os.environ, PYTHONPATH=os.pathsep.join(paths)):
+            _server().ensure_running()
 
 
 @dataclass(frozen=True)
