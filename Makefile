@@ -49,7 +49,9 @@ setup: $(ALL) ## Install everything: tests, lint, Snowflake, benchmarks
 	@echo "ready: $(BIN)/waypoint and $(BIN)/dbt"
 
 .PHONY: test
-test: $(TEST) lint contracts unit-tests pytest ## Run everything that a pull request must pass
+test: $(TEST) ## Run everything that a pull request must pass
+	$(MAKE) --jobs=2 lint contracts unit-tests
+	$(MAKE) pytest
 
 .PHONY: test-long
 test-long: $(TEST) ## Run the tests that take minutes: real data, kills, large volumes

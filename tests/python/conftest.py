@@ -39,8 +39,8 @@ SLOW = (
     *("importing", "privacy", "realtime", "maintenance", "capture", "external", "simulator"),
 )
 
-#: Folders whose files read one world that takes minutes to make: one worker takes all of them.
-SHARED = ("real_input",)
+#: Folders whose files share what takes long to make: one worker takes all of them.
+SHARED = ("real_input", "models")
 
 
 class FilesAndFolders(LoadScopeScheduling):

@@ -44,7 +44,8 @@ def test_an_example_of_the_standard_loads(example: Path) -> None:
 def test_all_contracts_validate_against_the_schema_of_their_version() -> None:
     validators: dict[str, Draft201909Validator] = {}
     for path in CONTRACTS:
-        document = json.loads(json.dumps(yaml.safe_load(path.read_text())))
+        document = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
+        document = json.loads(json.dumps(document))
         version = document["apiVersion"]
         if version not in validators:
             schema = STANDARD / "schema" / f"odcs-json-schema-{version}.json"

@@ -16,6 +16,9 @@ ROOT = Path(__file__).resolve().parents[3]
 
 Row = dict[str, Any]
 
+#: The project as dbt read it, once in this process.
+_READ: list[Any] = []
+
 
 @dataclass(frozen=True)
 class DbtWarehouse:
@@ -33,8 +36,9 @@ class DbtWarehouse:
     def of_project(cls, state: Path) -> DbtWarehouse:
         """A warehouse with nothing in it; WAYPOINT_STATE has to name `state`."""
         (state / "warehouse").mkdir(parents=True)
-        parsed = cls(state, dbtRunner()).invoke("parse")
-        return cls(state, dbtRunner(manifest=parsed.result))
+        if not _READ:
+            _READ.append(cls(state, dbtRunner()).invoke("parse").result)
+        return cls(state, dbtRunner(manifest=_READ[0]))
 
     @classmethod
     def of_models(
