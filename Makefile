@@ -145,8 +145,11 @@ help: ## Show this
 .venv/pyvenv.cfg: | .uv/bin/uv
 	@$(uv) venv --quiet --allow-existing --python .uv/bin/python .venv
 
+# Compiled at once for the tests, which start Python hundreds of times: where nothing may be written
+# beside the sources (PYTHONDONTWRITEBYTECODE), each start would do it again.
 .venv/.installed-%: | .venv/pyvenv.cfg
 	@set=$*; set=$${set%%-*}; \
-	$(uv) pip install --python $(BIN)/python --require-hashes -r locks/$$set.txt; \
+	compile=--compile-bytecode; test $$set != run || compile=; \
+	$(uv) pip install --python $(BIN)/python --require-hashes $$compile -r locks/$$set.txt; \
 	$(uv) pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .; \
 	mkdir -p var/warehouse; touch $@
