@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["forked_from"])
@@ -39,9 +38,14 @@ def _begin_server() -> None:
     with _STARTING:
         if _server()._forkserver_address is not None:
             return
-        paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-        with mock.patch.dict(os.environ, PYTHONPATH=os.pathsep.join(paths)):
+        before = os.environ.get("PYTHONPATH", "")
+        os.environ["PYTHONPATH"] = f"{Path(__file__).parent}{os.pathsep}{before}".strip(os.pathsep)
+        try:
             _server().ensure_running()
+        finally:
+            os.environ["PYTHONPATH"] = before
+            if not before:
+                del os.environ["PYTHONPATH"]
 
 
 @dataclass(frozen=True)
