@@ -22,6 +22,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+from waypoint.orchestration.parts import DAILY_SCHEMAS
 from waypoint.project import Project
 from waypoint.quality.running import CRITICAL
 
@@ -93,11 +94,16 @@ def suites(environment: dict[str, str]) -> float:
     """CPU seconds of the quality suites that the hourly DAG runs beside the build."""
     command = [sys.executable, "-m", "waypoint.cli.app", "-q", "quality", "run", "--built"]
     for contract in Project.find(ROOT).contracts.tables:
-        if CRITICAL in contract.tags and not contract.full_name.startswith("ml_features."):
+        if CRITICAL in contract.tags and contract.full_name.partition(".")[0] not in DAILY_SCHEMAS:
             command += ["--select", contract.full_name]
-    start = children()
-    subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-    return children() - start
+    taken = 0.0
+    for _ in range(2):  # the second time, as with the build
+        start = children()
+        ended = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+        if ended.returncode not in (0, 1):  # 1: a table did not keep its promise
+            raise SystemExit(f"waypoint quality run ended with {ended.returncode}")
+        taken = children() - start
+    return taken
 
 
 class Airflow:

@@ -27,7 +27,7 @@ from waypoint.snowflake.compiling import compiled
 from waypoint.snowflake.gate import judge
 
 ROOT = Path(__file__).parents[1]
-GOAL = 10.0  # seconds, at most
+GOAL = 10.0  # seconds of the gate itself, at most
 
 
 def gate_alone(state: str) -> dict[str, float]:
@@ -61,7 +61,8 @@ def main() -> None:
         print(json.dumps(took | {"goal_wall": GOAL, "load": round(load, 1)}, indent=2))
         return
     for name, figures in took.items():
-        print(f"{name}: {figures['wall']} s wall, {figures['cpu']} s CPU (goal {GOAL:.0f} s)")
+        goal = f" (goal {GOAL:.0f} s)" if name == "gate" else ""
+        print(f"{name}: {figures['wall']} s wall, {figures['cpu']} s CPU{goal}")
     print(f"the machine's load in the end: {load:.1f}")
 
 
