@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message, TopicPartition
 
 #: Messages that are fetched ahead, and their bytes (KiB): what a pause of the sink may cost.
-_AHEAD, _AHEAD_KIB = "100000", "16384"
+_AHEAD, _AHEAD_KIB = "100000", "8192"
 #: Bytes that are asked for of a partition at once. They come compressed, and can be many times as
 #: many then; a larger message comes nevertheless.
 _AT_ONCE = "1048576"

@@ -43,7 +43,7 @@ _LOOK = 0.05
 #: For how long, in seconds, trouble may last before the loader gives up.
 PATIENCE = 300.0
 
-_AT_ONCE = 10_000
+_AT_ONCE = 2_000
 _ENGINE_MEMORY = "512MB"
 _TELL_SECONDS = 2.0
 _REQUEST_SECONDS = 10.0

@@ -13,8 +13,8 @@ from typing import Generic, TypeVar
 from ingestion.stream.consuming import Consumed
 
 #: Bytes that wait to be checked, and bytes and messages of one batch, at most.
-_WAITING = 16 << 20
-_BATCH = 10 << 20
+_WAITING = 8 << 20
+_BATCH = 8 << 20
 _MESSAGES = 20_000
 
 Prepared = TypeVar("Prepared")

@@ -13,7 +13,7 @@ from ingestion.landing import LandingArea
 from ingestion.messages import Topic, topic_of
 from ingestion.stream.connection import kafka_settings
 from ingestion.stream.loader import LINGER, PATIENCE, Loader
-from ingestion.stream.memory import give_back_large_buffers
+from ingestion.stream.memory import use_again
 from ingestion.stream.metrics import Metrics
 from ingestion.stream.schemas import KnownSchemas
 from ingestion.stream.sinks import Sink
@@ -53,7 +53,7 @@ def loader(
     Raises:
         Unavailable: no broker is configured.
     """
-    give_back_large_buffers()
+    use_again()
     area = LandingArea(project.landing_dir)
     area.clean()
     return Loader(

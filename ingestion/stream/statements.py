@@ -14,6 +14,7 @@ import pyarrow as pa
 
 #: Rows that the engine takes at a time; several, so that it can use more than one core.
 _CHUNK = 10_240
+_INVALID_INPUT = "Invalid Input Error"
 _numbers = itertools.count()
 
 
@@ -42,11 +43,22 @@ class Fed:
         return Statement(self._connection, self, query)
 
     def run(self, name: str, table: pa.Table) -> pa.Table:
-        """Run the prepared statement called `name` over a table."""
+        """Run the prepared statement called `name` over a table.
+
+        Raises:
+            duckdb.InvalidInputException: some row is not what the statement takes.
+        """
         chunks = table.to_batches(max_chunksize=_CHUNK)
         self._table = pa.Table.from_batches(chunks, self._schema)
         try:
-            return self._connection.execute(f"execute {name}").to_arrow_table()
+            # read while it runs: a result that is kept until it is whole is there twice
+            found = self._connection.execute(f"execute {name}")
+            return found.to_arrow_reader(max(1, table.num_rows)).read_all()
+        except OSError as error:
+            # what goes wrong behind the first rows comes as an error of the stream
+            if str(error).startswith(_INVALID_INPUT):
+                raise duckdb.InvalidInputException(str(error)) from None
+            raise
         finally:
             self._table = self._schema.empty_table()
 

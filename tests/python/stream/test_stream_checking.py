@@ -80,6 +80,21 @@ def test_rows_keep_their_places(tmp_path):
         assert sorted(places) == sorted((place % 2, place // 2) for place in rejected)
 
 
+def test_a_value_that_breaks_at_the_end_of_a_large_batch_is_rejected_alone(tmp_path):
+    count = 60_000
+    sound = {"slip": "S1", "card": "C" * 300, "shelfmark": "A", "days": 3}
+    values = [json.dumps(sound | {"lent": "2026-03-01T10:00:00Z"})] * (count - 1)
+    batch = messages(count).set_column(4, "value", pa.array([*values, '{"slip": }']))
+
+    with open_engine(tmp_path / "spill") as engine:
+        engine.execute("set threads = 1")  # as the loader does: then the first rows come early
+        checked = Checker(engine, TOPIC, LandingArea(tmp_path / "landing")).check(batch)
+
+    assert checked.count == count - 1
+    assert checked.rejected.to_pylist() == [count - 1]
+    assert checked.rejects.column("rule").to_pylist() == ["message_is_an_object"]
+
+
 def test_of_the_good_rows_those_that_are_new_are_kept(tmp_path):
     checked = check(tmp_path, 1_000)
     new = np.arange(checked.count) % 3 == 0
