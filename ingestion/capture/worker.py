@@ -95,7 +95,9 @@ class Worker:
             if status is not None and is_running(status):
                 return status
             if time.monotonic() > deadline:
-                raise Unavailable(f"the connector {connector} does not run after {seconds:.0f} s")
+                raise Unavailable(
+                    f"the connector {connector} does not run after {seconds:.0f} s: {_told(status)}"
+                )
             time.sleep(0.1)
 
     def _call(
@@ -144,6 +146,15 @@ def failure(status: Mapping[str, Any] | None) -> str | None:
             causes = [line for line in lines if line.startswith("Caused by:")]
             return (causes or lines or ["it does not say why"])[-1 if causes else 0]
     return None
+
+
+def _told(status: Mapping[str, Any] | None) -> str:
+    """What a connector and its tasks do, in a few words."""
+    if status is None:
+        return "the worker knows nothing of it"
+    parts = {"the connector": status.get("connector", {})}
+    parts |= {f"task {task.get('id')}": task for task in status.get("tasks", ())}
+    return ", ".join(f"{name} is {part.get('state')}" for name, part in parts.items())
 
 
 def is_running(status: Mapping[str, Any]) -> bool:

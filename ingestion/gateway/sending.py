@@ -19,6 +19,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ingestion.gateway.answers import Delivered, Refused
+from ingestion.stream.reaching import Refusals
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class Sender:
         self._ended = threading.Event()
         self._look = threading.Event()
         self._fatal = False
+        self._refusals = Refusals()
         self._finished: deque[_Sending] = deque()
         self._threads: list[threading.Thread] = []
 
@@ -178,6 +180,8 @@ class Sender:
         if error.fatal():
             log.error("the producer cannot go on and begins anew: %s", error.str())
             self._fatal = True
+        elif self._refusals(error):
+            log.error("the brokers cannot be used: %s", self._refusals.reason)
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:
             self._say(Health(False, _NOT_THERE))
             self._look.set()

@@ -25,6 +25,9 @@ from waypoint.dbt_process import end_with_parent
 from waypoint.errors import Unavailable, UnusableInput
 from waypoint.project import Project
 
+#: Connections that may wait to be taken.
+_BACKLOG = 2048
+
 
 @dataclass(frozen=True)
 class Address:
@@ -73,7 +76,7 @@ def serve(gateway: Gateway, address: Address, workers: int, ready: Callable[[str
         gateway: what to serve.
         address: where.
         workers: how many processes.
-        ready: told the URL once the port is bound.
+        ready: told the URL once connections are taken; those that come early wait.
 
     Raises:
         Unavailable: the port is taken, or is none of this machine's.
@@ -118,7 +121,7 @@ def _config(gateway: Gateway, factory: Callable[[], FastAPI]) -> uvicorn.Config:
         timeout_keep_alive=30,
         # a worker that imports on a busy machine is slow, not dead
         timeout_worker_healthcheck=60,
-        backlog=2048,
+        backlog=_BACKLOG,
     )
 
 
@@ -128,6 +131,8 @@ def _bind(address: Address) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((address.host, address.port))
+        # before anybody is told the address: a port that is only bound refuses connections
+        bound.listen(_BACKLOG)
     except OSError as error:
         bound.close()
         raise Unavailable(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import Any, cast
 
@@ -15,13 +15,14 @@ from ingestion.stream.connection import kafka_settings
 from ingestion.stream.loader import LINGER, PATIENCE, Loader
 from ingestion.stream.memory import use_again
 from ingestion.stream.metrics import Metrics
+from ingestion.stream.reaching import reach
 from ingestion.stream.schemas import KnownSchemas
 from ingestion.stream.sinks import Sink
 from ingestion.stream.sinks.landed_batches import STREAM
 from ingestion.stream.sinks.parquet import ParquetSink
 from ingestion.stream.topics import dead_letters_of
 from waypoint.contracts.model import RAW
-from waypoint.errors import Unavailable, UnusableInput
+from waypoint.errors import Unavailable
 from waypoint.project import Project
 from waypoint.warehouse import WarehouseLocked, reading
 
@@ -103,7 +104,8 @@ def chosen_topics(project: Project, names: Iterable[str] | None) -> tuple[list[T
             for contract in project.contracts.topics
             if contract.custom.get("landsIn")
         ]
-    there = _on_broker(kafka_settings(project))
+    _, metadata = reach(kafka_settings(project), _SECONDS)
+    there = set(metadata.topics)
     found = [topic for topic in topics if topic.name in there]
     missing = [topic.name for topic in topics if topic.name not in there]
     without = [name for name in dead_letter_topics(project, found).values() if name not in there]
@@ -165,21 +167,3 @@ def _loaded_offsets(file: Any, topic: Topic) -> dict[int, int]:
             ") group by 1"
         ).fetchall()
     return {int(partition): int(offset) for partition, offset in rows}
-
-
-def _on_broker(settings: Mapping[str, str]) -> set[str]:
-    from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient
-
-    from ingestion.stream.consuming import silent
-
-    try:
-        client = AdminClient({**settings, "logger": silent()})
-        return set(client.list_topics(timeout=_SECONDS).topics)
-    except KafkaException as error:
-        raise Unavailable(
-            f"the broker cannot be reached: {error.args[0].str()}",
-            hint="waypoint services up, or look at WAYPOINT_KAFKA",
-        ) from None
-    except ValueError as error:
-        raise UnusableInput(f"the client's settings: {error}") from None

@@ -13,12 +13,17 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
+from ingestion.stream.reaching import reach
 from ingestion.stream.registry import Registry
 from ingestion.stream.schemas import Kept, TopicSchema, schema_of
 from waypoint.contracts.model import Contract, Contracts
 from waypoint.errors import Unavailable, UnusableInput
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
 
 #: How many copies of each partition, instead of what the contracts say.
 REPLICATION_VARIABLE = "WAYPOINT_KAFKA_REPLICATION"
@@ -180,21 +185,23 @@ class Topics:
         registry: Registry | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
-        from confluent_kafka.admin import AdminClient
-
-        quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda error: None}
-        self._client = AdminClient({**settings, **quiet})
+        self._settings = settings
         self._contracts = contracts
         self._kept = kept
         self._registry = registry
         self._environment = environment
+
+    @cached_property
+    def _client(self) -> AdminClient:
+        client, _ = reach(self._settings, _TIMEOUT)
+        return client
 
     def plan(self) -> Plan:
         """What apply would do.
 
         Raises:
             Unavailable: the broker or the registry does not answer.
-            UnusableInput: a contract lacks what it takes to make its topic.
+            UnusableInput: a contract lacks what it takes to make its topic, or the broker refuses.
         """
         with _told():
             metadata = self._client.list_topics(timeout=_TIMEOUT)

@@ -65,9 +65,9 @@ def odd_events() -> Iterator[bytes]:
     for time in ODD_TIMES:
         yield text(event(timestamp=time))
     for number in ODD_NUMBERS:
-        yield text(event(user_id=777)).replace(b"777", number)
+        yield text(event(user_id=777)).replace(b": 777", b": " + number)
     for value in ODD_VALUES:
-        yield text(event(properties=777)).replace(b"777", value)
+        yield text(event(properties=777)).replace(b": 777", b": " + value)
     if STRINGS.exists():
         for naughty in json.loads(STRINGS.read_text(encoding="utf-8")):
             yield text(event(session_id=naughty, properties={naughty: naughty}))

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from conftest import CommandLine, said_url
 from gateway.served import JSON, Brokers, Senders, event, messages, own_project, text, wait_until
 
+from ingestion.gateway.app import Gateway
+from ingestion.gateway.serving import Address, serve
 from waypoint.project import Project
 from waypoint.services.kafka import Kafka
 
@@ -42,6 +44,18 @@ def answers(url: str) -> bool:
         return httpx.get(f"{url}/health", timeout=10).status_code == 200
     except httpx.TransportError:
         return False
+
+
+def test_who_is_told_the_address_can_connect_at_once(made: Callable[..., Gateway]):
+    class Connected(Exception):
+        pass
+
+    def connect(url: str) -> None:
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=10):
+            raise Connected
+
+    with pytest.raises(Connected):
+        serve(made("127.0.0.1:1"), Address("127.0.0.1", 0), 1, connect)
 
 
 def test_sigterm_under_load_ends_it_when_what_it_took_is_delivered(

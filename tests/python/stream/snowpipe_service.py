@@ -9,7 +9,6 @@ each request that hands rows over.
 from __future__ import annotations
 
 import base64
-import ipaddress
 import json
 import re
 import ssl
@@ -18,7 +17,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,10 +24,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import duckdb
 import pyarrow as pa
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
+from certificates import write_certificates
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 #: What can go wrong with a request that hands rows over.
 NOT_COMMITTED, COMMITTED_AND_DROPPED, SATURATED = "503", "dropped", "429"
@@ -303,41 +300,12 @@ def _pipe_info() -> dict[str, Any]:
 
 def _certificates(folder: Path) -> None:
     """An authority, a certificate for 127.0.0.1 signed by it, and the key of a user."""
-    authority, server = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    form = serialization.PrivateFormat.PKCS8
-    (folder / "authority.pem").write_bytes(
-        _signed("authority", authority, authority, True).public_bytes(pem)
-    )
-    (folder / "server.pem").write_bytes(
-        _signed("server", server, authority, False).public_bytes(pem)
-    )
-    (folder / "server.key").write_bytes(server.private_bytes(pem, form, plain))
+    write_certificates(folder, "server")
     user = rsa.generate_private_key(65537, 2048)
-    (folder / "user.pem").write_bytes(user.private_bytes(pem, form, plain))
-
-
-def _signed(
-    name: str,
-    key: ec.EllipticCurvePrivateKey,
-    by: ec.EllipticCurvePrivateKey,
-    is_authority: bool,
-) -> x509.Certificate:
-    def called(words: str) -> x509.Name:
-        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, words)])
-
-    now = datetime.now(UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(called(name))
-        .issuer_name(called("authority"))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=2))
-        .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+    (folder / "user.pem").write_bytes(
+        user.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
     )
-    if not is_authority:
-        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-        builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)
-    return builder.sign(by, hashes.SHA256())
