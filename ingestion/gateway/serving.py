@@ -21,7 +21,7 @@ from ingestion.gateway.endpoints import read_endpoints
 from ingestion.gateway.keys import VARIABLE, read_keys
 from ingestion.gateway.measuring import TOGETHER
 from ingestion.gateway.settings import PREFIX, Settings
-from waypoint.dbt_process import end_with_parent
+from waypoint.ending_with_parent import end_with_parent
 from waypoint.errors import Unavailable, UnusableInput
 from waypoint.project import Project
 

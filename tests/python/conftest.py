@@ -8,7 +8,6 @@ import gc
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from typing import Any
 
 import pytest
 from forking import Ended, ForkedDbt, run_dbt, run_waypoint
+from interruptible import interruptible
 from xdist.scheduler import LoadScopeScheduling
 
 from waypoint import dbt_running
@@ -104,15 +104,13 @@ class CommandLine:
     def started(self, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
         """The command, running; the caller sees to its end."""
         return subprocess.Popen(
-            [sys.executable, "-m", "waypoint.cli.app", *map(str, arguments)],
+            interruptible([sys.executable, "-m", "waypoint.cli.app", *map(str, arguments)]),
             cwd=self.root,
             env=self._environment(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # tests that run as a shell's background job inherit that Ctrl-C is ignored
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def _environment(self, more: dict[str, str]) -> dict[str, str]:

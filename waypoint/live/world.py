@@ -24,9 +24,9 @@ from ingestion.stream.connection import BOOTSTRAP_VARIABLE, kafka_settings
 from ingestion.stream.registry import registry_of
 from ingestion.stream.schemas import Kept
 from ingestion.stream.topics import Topics
+from waypoint.ending_with_parent import ending_with_parent
 from waypoint.errors import Unavailable
 from waypoint.project import STATE_VARIABLE, TARGET_VARIABLE, Project
-from waypoint.services.java import killed_with_parent
 from waypoint.services.kafka import running_kafka
 
 #: The folder below the state, and the consumer group, of live runs.
@@ -118,7 +118,7 @@ class World:
     def start(self, *command: str) -> Child:
         """Start a command; it is killed at the latest when this process ends."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "waypoint.cli.app", *command],
+            ending_with_parent([sys.executable, "-m", "waypoint.cli.app", *command]),
             cwd=self.project.root,
             env=dict(self.environment),
             stdin=subprocess.DEVNULL,
@@ -127,7 +127,6 @@ class World:
             text=True,
             # Ctrl-C is for this process, which ends the others in their order
             start_new_session=True,
-            preexec_fn=killed_with_parent(),
         )
         child = Child(f"waypoint {' '.join(command[:2])}", process)
         self.stack.callback(_killed, process)

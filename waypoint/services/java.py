@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from waypoint.ending_with_parent import ending_with_parent
 from waypoint.errors import Unavailable, UnusableInput
 from waypoint.services.postgres_keeper import is_running
 
@@ -24,7 +23,6 @@ QUICK = (
     "-XX:+ExitOnOutOfMemoryError",
 )
 
-_PR_SET_PDEATHSIG = 1
 _POLL = 0.02  # seconds
 
 
@@ -88,16 +86,16 @@ class Program:
             for name, value in os.environ.items()
             if name not in ("CLASSPATH", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
         }
+        command = self.command()
         with log.open("ab") as output:
             return subprocess.Popen(
-                self.command(),
+                ending_with_parent(command) if ends_with_parent else command,
                 cwd=self.folder,
                 env=inherited | dict(environment or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=killed_with_parent() if ends_with_parent else None,
             )
 
     def run(self, timeout: float = 120.0) -> str:
@@ -121,22 +119,6 @@ class Program:
         if ended.returncode != 0:
             raise Unavailable(f"{self.main} failed:\n{tail(said)}")
         return said
-
-
-def killed_with_parent() -> Callable[[], None] | None:
-    """What a new process calls so that it is killed when the thread that started it has ended."""
-    if not sys.platform.startswith("linux"):
-        return None
-    # looked up here: between fork and exec nothing may be loaded
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    parent = os.getpid()
-
-    def ask() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it has ended before the question was put
-            os._exit(1)
-
-    return ask
 
 
 def stop_all(processes: Mapping[int, str], patience: float) -> None:

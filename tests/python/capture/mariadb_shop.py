@@ -13,7 +13,7 @@ from typing import Any
 
 from capture.captured_shop import Shop
 
-from waypoint.services.java import killed_with_parent
+from waypoint.ending_with_parent import ending_with_parent
 from waypoint.services.ports import LOOPBACK, free_ports
 
 PROGRAMS = ("mariadb-install-db", "mariadbd", "mariadb")
@@ -148,17 +148,16 @@ def running_mariadb_shop(folder: Path) -> Iterator[tuple[MariaShop, int]]:
     assert made.returncode == 0, made.stdout + made.stderr
     port = free_ports(1)[0]
     server = subprocess.Popen(
-        [
+        ending_with_parent([
             "mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={socket}",
             f"--port={port}", f"--bind-address={LOOPBACK}", "--user=root", "--server-id=1",
             f"--log-bin={data / 'log'}", "--binlog-format=ROW", "--binlog-row-image=FULL",
             "--max-binlog-size=4M", "--innodb-buffer-pool-size=64M",
             "--innodb-flush-log-at-trx-commit=0", "--max-allowed-packet=64M",
             f"--pid-file={folder / 'pid'}",
-        ],
+        ]),
         stdout=(folder / "log").open("w"),
         stderr=subprocess.STDOUT,
-        preexec_fn=killed_with_parent(),
     )  # fmt: skip
     try:
         for _ in range(_SECONDS * 10):

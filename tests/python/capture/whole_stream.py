@@ -25,8 +25,8 @@ from models.dbt_warehouse import ROOT
 
 from ingestion import footers
 from ingestion.landing import LandingArea
+from waypoint.ending_with_parent import ending_with_parent
 from waypoint.project import Project
-from waypoint.services.java import killed_with_parent
 from waypoint.services.kafka import Kafka
 
 EVENTS, CHANGES = "topic_app_events", "topic_cdc_changes"
@@ -133,14 +133,13 @@ class Parts:
 
     def _started(self, *command: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "waypoint.cli.app", *command],
+            ending_with_parent([sys.executable, "-m", "waypoint.cli.app", *command]),
             cwd=ROOT,
             env=CommandLine(ROOT)._environment(self.environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=killed_with_parent(),
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,11 @@ from waypoint.project import Project
 from waypoint.publishing import NotPublishable, publish
 
 BUILT = LastBuild(failures=0, partial=False)
+#: Runs a program of which no file can grow beyond so many bytes, as if the disk were full.
+_LIMITED = (
+    "import os, resource, sys; most = int(sys.argv[1]);"
+    " resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)); os.execv(sys.argv[2], sys.argv[2:])"
+)
 
 
 @pytest.fixture
@@ -171,13 +175,14 @@ def test_without_room_readers_keep_the_old_copy(command_line):
     _write(project, 1_000_000)
 
     ended = subprocess.run(
-        [sys.executable, "-m", "waypoint.cli.app", "publish", "--force"],
+        [
+            sys.executable, "-c", _LIMITED, str(2 * before),
+            sys.executable, "-m", "waypoint.cli.app", "publish", "--force",
+        ],
         cwd=project.root,
         capture_output=True,
         text=True,
-        # no file can grow beyond this, as if the disk were full
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2 * before, 2 * before)),
-    )
+    )  # fmt: skip
 
     assert ended.returncode == Exit.UNAVAILABLE, ended.stderr
     assert "make room" in ended.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from uuid import uuid4
 import duckdb
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from interruptible import interruptible
 
 from ingestion.landing import LandingArea
 from ingestion.stream.loader import Loader
@@ -124,17 +124,16 @@ class Desk:
         """`waypoint stream run` in a process of its own; the caller sees to its end."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith("WAYPOINT_")}
         return subprocess.Popen(
-            [
+            interruptible([
                 sys.executable, "-m", "waypoint.cli.app", "-q", "stream", "run",
                 "--topics", self.topic, "--group", f"test-{self.topic}", *options,
-            ],
+            ]),
             cwd=self.root,
             env=kept | self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
 
     def landed(self, columns: str = "slip, _partition, _offset") -> list[tuple[Any, ...]]:

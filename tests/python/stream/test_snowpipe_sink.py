@@ -33,9 +33,9 @@ from ingestion.snowflake_account import connection_arguments
 from ingestion.stream.sinks import Batch, Channel, Fenced, Span, snowpipe
 from ingestion.stream.sinks.snowpipe import SnowpipeSink
 from ingestion.stream.sinks.snowpipe_account import client_properties
+from waypoint.ending_with_parent import ending_with_parent
 from waypoint.errors import Unavailable, UnusableInput
 from waypoint.project import Project
-from waypoint.services.java import killed_with_parent
 
 TINY = Path(__file__).parents[1] / "tiny_project"
 TABLES = raw_tables(Project(root=TINY, state=TINY).contracts)
@@ -313,8 +313,9 @@ def killed(service, folder, trials, seed):
 
 def started(folder, last):
     """A process that writes offsets up to `last` of two partitions, from where it was."""
+    words = ["-W", "ignore", "-m", "stream.snowpipe_writer", str(folder), str(last)]
     return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "stream.snowpipe_writer", str(folder), str(last)],
+        ending_with_parent([sys.executable, *words]),
         cwd=Path(__file__).parents[3],
         env=os.environ
         | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.getcwd()])},
@@ -322,5 +323,4 @@ def started(folder, last):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=killed_with_parent(),
     )
