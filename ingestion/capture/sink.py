@@ -58,7 +58,7 @@ def sink_connectors(contracts: Contracts) -> list[Sink]:
 
 
 def _sink(topic: Contract, table: Contract, contracts: Contracts) -> Sink:
-    from ingestion.stream.topics import dead_letters_of
+    from ingestion.stream.declared import dead_letters_of
 
     arrivals = f"{table.name}_arrivals".upper()
     config = {

@@ -12,6 +12,7 @@ from ingestion.engine import quoted, text_literal
 from ingestion.landing import LandingArea
 from ingestion.messages import Topic, topic_of
 from ingestion.stream.connection import kafka_settings
+from ingestion.stream.declared import dead_letters_of
 from ingestion.stream.loader import LINGER, PATIENCE, Loader
 from ingestion.stream.memory import use_again
 from ingestion.stream.metrics import Metrics
@@ -20,7 +21,6 @@ from ingestion.stream.schemas import KnownSchemas
 from ingestion.stream.sinks import Sink
 from ingestion.stream.sinks.landed_batches import STREAM
 from ingestion.stream.sinks.parquet import ParquetSink
-from ingestion.stream.topics import dead_letters_of
 from waypoint.contracts.model import RAW
 from waypoint.errors import Unavailable
 from waypoint.project import Project

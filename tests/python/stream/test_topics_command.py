@@ -15,8 +15,9 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 from conftest import CommandLine, Ended
 
 from ingestion.stream.connection import kafka_record, kafka_settings
+from ingestion.stream.declared import REPLICATION_VARIABLE
 from ingestion.stream.schemas import Kept
-from ingestion.stream.topics import REPLICATION_VARIABLE, Left, Topics
+from ingestion.stream.topics import Left, Topics
 from waypoint.errors import Unavailable, UnusableInput
 from waypoint.project import Project
 from waypoint.services.kafka import Kafka
