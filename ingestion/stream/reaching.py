@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 #: A client whose connection is refused tries again, and its calls only run out of time: so they
 #: are short, and what it was told is looked at in between.
-_CALL_SECONDS = 1.0
+_CALL_SECONDS = 3.0
 
 
 class Refusals:
