@@ -31,12 +31,13 @@ class Refusals:
         from confluent_kafka import KafkaError
 
         before = self.reason
+        # how long it took and how often it was said differs each time
+        words = str(error.str()).partition(" (after ")[0]
         if error.code() != KafkaError._ALL_BROKERS_DOWN:  # which says nothing of why
-            self.trouble = str(error.str())
+            self.trouble = words
         # a broker that does not like a certificate says so in an alert, and hangs up
-        alert = "SSL alert" in error.str()
-        if alert or error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL):
-            self.reason = str(error.str())
+        if "SSL alert" in words or error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL):
+            self.reason = words
         return self.reason != before
 
 
