@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator
 from datetime import datetime
@@ -141,13 +140,18 @@ def test_the_gateway_says_why_it_sends_nothing(cluster: Secured, tmp_path: Path)
     file = cluster.settings("PLAIN", secret="another-word")
     environment = {"WAYPOINT_STATE": str(tmp_path), SETTINGS_VARIABLE: str(file)}
     gateway = CommandLine(ROOT, environment).started("gateway", "--port", "0", "--json")
+    said = ""
     try:
         with httpx.Client(base_url=said_url(gateway), headers=JSON, timeout=60) as http:
             sent = http.post("/events/user", content=text(event()))
-            assert sent.status_code == 503, json.dumps(sent.json())
+            assert sent.status_code == 503, sent.text
+        assert gateway.stderr is not None
+        while "authentication" not in said.lower():
+            line = gateway.stderr.readline()
+            assert line, said
+            said += line
     finally:
         gateway.terminate()
-        _, said = gateway.communicate()
+        said += gateway.communicate()[1]
 
-    assert "authentication" in said.lower()
     assert "another-word" not in said
