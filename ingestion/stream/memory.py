@@ -17,7 +17,7 @@ def use_again() -> None:
     """Have freed memory kept for the next batch, but not more of it than a few batches take.
 
     Batches are large buffers that are soon freed. Given back at once, they are a fifth of the
-    loader's CPU; left to itself, glibc keeps them among small ones that stay, and a third more
+    loader's CPU; left to itself, glibc keeps them among small ones that stay, and a quarter more
     memory than is ever used. Where the C library or Arrow's allocator is another one, it is left
     as it is.
     """
